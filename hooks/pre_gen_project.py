@@ -1,0 +1,88 @@
+"""Checks the answers before anything is written; says all that is wrong at once.
+
+A pure function of the answers: standard library only, no network, no clock, no prompts.
+"""
+
+import json
+import keyword
+import re
+import sys
+from typing import NamedTuple
+
+ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
+
+# Names that a package of the project would hide from its own imports.
+TAKEN = {
+    "mlops", "mlflow", "sklearn", "pandas", "numpy", "pandera", "pyarrow", "pydantic", "typer",
+    "rich", "yaml", "azure", "azureml", "skops", "scipy", "matplotlib", "tests", "data", "flask",
+}  # fmt: skip
+
+
+class Problem(NamedTuple):
+    """One answer that will not do, and one that would."""
+
+    answer: str
+    value: str
+    rule: str
+    instead: str
+
+
+def problems(answers):
+    """All problems of the answers."""
+    found = []
+    for name in ("project_name", "team"):
+        text = answers[name]
+        if not text.strip() or len(text) > 100 or not text.isprintable():
+            found.append(Problem(name, text, "write one line of 1 to 100 characters", _one_line(text)))
+    if len(answers["description"]) > 1000:
+        short = answers["description"][:60] + " ..."
+        found.append(Problem("description", short, "write at most 1000 characters", "A short sentence."))
+    slug, rule = answers["project_slug"], _slug_rule(answers["project_slug"])
+    if rule:
+        found.append(Problem("project_slug", slug, rule, _good_slug(slug)))
+    subscription = answers["azure_subscription_id"]
+    if subscription and not re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", subscription):
+        rule = "write the id of a subscription (`az account show --query id`), or nothing"
+        found.append(Problem("azure_subscription_id", subscription, rule, ""))
+    location = answers["azure_location"]
+    if not re.fullmatch(r"[a-z]+[a-z0-9]*", location):
+        rule = "write the name of a region (`az account list-locations --query [].name`)"
+        found.append(Problem("azure_location", location, rule, re.sub(r"[^a-z0-9]", "", location.lower()) or "westeurope"))
+    return found
+
+
+def _slug_rule(slug):
+    if not 3 <= len(slug) <= 18 or not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", slug):
+        return "write 3 to 18 characters: a-z, 0-9 and single dashes, a letter first"
+    package = slug.replace("-", "_")
+    if keyword.iskeyword(package) or package in sys.stdlib_module_names or package in TAKEN:
+        return f"a Python package `{package}` would hide another of that name"
+    return ""
+
+
+def _good_slug(slug):
+    words = re.findall(r"[a-z0-9]+", slug.lower())
+    good = "-".join(words).lstrip("0123456789-")[:18].strip("-")
+    return good if good and not _slug_rule(good) else f"{good[:12]}-model".lstrip("-")
+
+
+def _one_line(text):
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    return " ".join(printable.split())[:100] or "Churn Model"
+
+
+def main():
+    """Exit with 1 and a message if an answer will not do."""
+    found = problems(ANSWERS)
+    if not found:
+        return
+    lines = [f"{len(found)} answer(s) will not do; nothing was generated:"]
+    for problem in found:
+        lines.append(f"  {problem.answer} = {problem.value!r}")
+        lines.append(f"    {problem.rule}; for example: {problem.instead!r}")
+    # ASCII, whatever the terminal's encoding is: a message must not fail.
+    sys.exit("\n".join(lines).encode("ascii", "backslashreplace").decode("ascii"))
+
+
+if __name__ == "__main__":
+    main()

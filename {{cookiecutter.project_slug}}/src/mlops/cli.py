@@ -1,0 +1,344 @@
+"""The command line: parse, call, print; nothing else. Exit status: 0 done, 1 failed, 2 wrong
+usage, 3 refused by a rule."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from mlops.console import Console, number
+from mlops.errors import MlopsError, Refused, UsageError
+
+if TYPE_CHECKING:
+    from mlops.decisions import Decision
+    from mlops.project import Project
+    from mlops.workspaces import Workspace
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="One loop from data to production and back, the same on a laptop and in Azure.",
+)
+
+Env = Annotated[Optional[str], typer.Option("--env", help="The environment; default: the first.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Version = Annotated[
+    Optional[int], typer.Option("--version", help="The model version; default: the newest.")
+]
+
+
+@dataclass
+class Session:
+    """What a command works with."""
+
+    console: Console
+    project: Project
+    _open: dict[str, Workspace]
+
+    def workspace(self, name: str | None) -> Workspace:
+        """The workspace of an environment, closed when the command ends."""
+        from mlops.workspaces import open_workspace
+
+        name = name or self.project.environments[0]
+        if name not in self._open:
+            self._open[name] = open_workspace(self.project, name)
+        return self._open[name]
+
+
+@contextmanager
+def session(as_json: bool) -> Iterator[Session]:
+    """A session whose errors become messages and exit statuses."""
+    console = Console(as_json=as_json)
+    opened: dict[str, Workspace] = {}
+    try:
+        from mlops.project import find_project
+
+        yield Session(console, find_project(), opened)
+    except MlopsError as error:
+        _fail(console, str(error), error.exit_status)
+    except KeyboardInterrupt:
+        _fail(console, "interrupted; run the command again to go on", 130)
+    except Exception as error:
+        if not _is_disk_full(error):
+            raise
+        _fail(console, f"the disk is full: {error}; free some space and run the command again", 1)
+    finally:
+        for workspace in opened.values():
+            workspace.close()
+
+
+@app.command(epilog="Example: mlops check --env prod")
+def check(env: Env = None, json: Json = False) -> None:
+    """Check every file of the project and list what is wrong, with file and line."""
+    from mlops.checks import azure_is_installed, check_project
+
+    with session(json) as s:
+        if env is not None:
+            s.project.environment(env)
+        findings = check_project(s.project, env)
+        s.console.result(
+            [{"file": str(f.path), "line": f.line, "problem": f.problem} for f in findings]
+        )
+        for finding in findings:
+            s.console.say(finding.show(s.project.root))
+        if not azure_is_installed():
+            s.console.progress("azure-ai-ml is not installed: its own checks were left out")
+        if findings:
+            raise MlopsError(f"{len(findings)} finding(s)")
+        s.console.say("no findings")
+
+
+@app.command(epilog="Example: mlops train --env dev --set learning_rate=0.05")
+def train(
+    env: Env = None,
+    data: Annotated[Optional[Path], typer.Option(help="A table in place of the pipeline's.")] = None,
+    set_: Annotated[
+        Optional[list[str]], typer.Option("--set", help="NAME=VALUE for an input of the pipeline.")
+    ] = None,
+    cache: Annotated[bool, typer.Option(help="Reuse steps that did not change.")] = True,
+    json: Json = False,
+) -> None:
+    """Run the training pipeline and register the model if the gate accepts it."""
+    from mlops import training
+
+    with session(json) as s:
+        settings = _settings(set_ or [])
+        workspace = s.workspace(env)
+        done = training.train(
+            s.project, workspace, data=data, settings=settings, cache=cache, report=s.console.progress
+        )
+        s.console.result({"job": done.job.name, "decision": done.decision.record(), "card": str(done.card)})
+        _say_decision(s.console, done.decision)
+        s.console.say(f"model card: {_relative(done.card)}")
+        if done.version is None:
+            raise Refused(f"the gate refused the model: {'; '.join(done.decision.refusals)}")
+        s.console.say(f"registered {done.version} in {done.decision.environment}")
+
+
+@app.command(epilog="Example: mlops promote --from dev --to staging")
+def promote(
+    from_: Annotated[str, typer.Option("--from", help="Where the version is.")],
+    to: Annotated[Optional[str], typer.Option("--to", help="Default: the next environment.")] = None,
+    env: Annotated[Optional[str], typer.Option("--env", help="Another name of --to.")] = None,
+    version: Annotated[
+        Optional[int], typer.Option("--version", help="Default: the champion of --from.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Take a tested model version into the next environment, through its gate."""
+    from mlops import release
+
+    with session(json) as s:
+        source = s.workspace(from_)
+        name = to or env or s.project.next_environment(from_)
+        if name is None:
+            raise UsageError(f"{from_} is the last environment; there is none to promote to")
+        received, decision = release.promote(
+            s.project, source, s.workspace(name), version, report=s.console.progress
+        )
+        s.console.result({"version": received.number, "decision": decision.record()})
+        _say_decision(s.console, decision)
+        s.console.say(f"{received} ({received.origin}) is in {name}; next: mlops deploy --env {name}")
+
+
+@app.command(epilog="Example: mlops deploy --env staging")
+def deploy(env: Env = None, version: Version = None, json: Json = False) -> None:
+    """Put a model version behind the endpoint at 0 % of the traffic and test it."""
+    from mlops import release
+
+    with session(json) as s:
+        workspace = s.workspace(env)
+        _show(s.console, release.deploy(workspace, version, report=s.console.progress))
+        s.console.say(f"next: mlops rollout --env {workspace.environment.name}")
+
+
+@app.command(epilog="Example: mlops rollout --env prod")
+def rollout(env: Env = None, version: Version = None, json: Json = False) -> None:
+    """Give the deployed version the traffic, stage by stage; a failed test puts it back."""
+    from mlops import release
+
+    with session(json) as s:
+        workspace = s.workspace(env)
+        _show(s.console, release.rollout(workspace, version, report=s.console.progress))
+        s.console.say(f"to go back: mlops rollback --env {workspace.environment.name}")
+
+
+@app.command(epilog="Example: mlops rollback --env prod")
+def rollback(env: Env = None, json: Json = False) -> None:
+    """Give all the traffic back to the previous deployment."""
+    from mlops import release
+
+    with session(json) as s:
+        _show(s.console, release.rollback(s.workspace(env), report=s.console.progress))
+
+
+@app.command(epilog="Example: mlops serve --env prod --port 5001")
+def serve(
+    env: Env = None,
+    port: Annotated[int, typer.Option(help="The port; if in use, another is taken.")] = 5001,
+    json: Json = False,
+) -> None:
+    """Serve the endpoint on this machine, with its traffic and its key, until Ctrl-C."""
+    with session(json) as s:
+        s.workspace(env).serve(port, s.console.say if not json else s.console.progress)
+
+
+@app.command(epilog="Example: mlops invoke --env prod --input request.json")
+def invoke(
+    env: Env = None,
+    input_: Annotated[
+        Optional[Path], typer.Option("--input", help="A request; default: one made from the contract.")
+    ] = None,
+    deployment: Annotated[Optional[str], typer.Option(help="Ask this deployment only.")] = None,
+    json: Json = False,
+) -> None:
+    """Send a request to the endpoint and print the answer."""
+    from mlops import inference
+
+    with session(json) as s:
+        body = inference.request_from(input_, s.project.contract)
+        response = s.workspace(env).invoke(body, deployment)
+        s.console.result(inference.record_of(response))
+        s.console.say(response.body)
+        if response.status != 200:
+            raise MlopsError(f"the endpoint answered {response.status}")
+        s.console.progress(f"{response.deployment} answered in {response.milliseconds:.1f} ms")
+
+
+@app.command(epilog="Example: mlops score --env prod --input table.parquet --output scores.parquet")
+def score(
+    input_: Annotated[Path, typer.Option("--input", help="A Parquet or CSV file.")],
+    output: Annotated[Path, typer.Option("--output", help="A .parquet or .csv file to write.")],
+    env: Env = None,
+    version: Annotated[
+        Optional[int], typer.Option("--version", help="Default: the environment's champion.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Score a table in batches, of any size."""
+    from mlops import inference
+
+    with session(json) as s:
+        chosen, rows = inference.score_table(
+            s.workspace(env), input_, output, version, report=s.console.progress
+        )
+        s.console.result({"version": chosen.number, "rows": rows, "output": str(output)})
+        s.console.say(f"{rows} rows scored with {chosen} into {output}")
+
+
+@app.command(epilog="Example: mlops status")
+def status(env: Env = None, json: Json = False) -> None:
+    """Show all environments: versions, metrics, deployments and traffic."""
+    from mlops.status import status_of
+
+    with session(json) as s:
+        names = [env] if env else s.project.environments
+        found = [status_of(s.workspace(name)) for name in names]
+        s.console.result(found)
+        _say_status(s.console, found)
+
+
+@app.command(epilog="Example: mlops ui --env dev")
+def ui(env: Env = None, json: Json = False) -> None:
+    """Open the workspace's experiment tracking page (locally: MLflow) until Ctrl-C."""
+    with session(json) as s:
+        command = s.workspace(env).user_interface()
+        s.console.result({"command": command})
+        if not json:
+            variables = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+            raise typer.Exit(subprocess.call(command, env=variables))
+
+
+@app.command(epilog="Example: mlops demo")
+def demo(env: Env = None, json: Json = False) -> None:
+    """Run the whole loop on this machine: train, promote, deploy, roll out, roll back, score."""
+    from mlops import demo as loop
+
+    os.environ["MLOPS_LOCAL"] = "1"
+    with session(json) as s:
+        last = env or s.project.environments[-1]
+        s.project.environment(last)
+        account = loop.run(s.project, s.workspace, last, report=s.console.progress)
+        s.console.result(account.record())
+        for line in account.lines():
+            s.console.say(line)
+
+
+def main() -> None:
+    """The `mlops` command."""
+    app()
+
+
+def _show(console: Console, decision: Decision) -> None:
+    console.result(decision.record())
+    _say_decision(console, decision)
+
+
+def _say_decision(console: Console, decision: Decision) -> None:
+    verdict = "accepted" if decision.accepted else "refused"
+    subject = f"version {decision.version}" if decision.version else "the model"
+    console.say(f"{decision.kind} in {decision.environment}: {verdict} {subject}")
+    for line in decision.checks:
+        console.say(f"  {line.show()}")
+
+
+def _say_status(console: Console, found: list[dict[str, Any]]) -> None:
+    rows = []
+    for state in found:
+        live = {d["version"]: d for d in state["endpoint"]["deployments"]}
+        champion = (state["champion"] or {}).get("version")
+        for version in state["versions"]:
+            deployed = live.get(version["version"])
+            rows.append(
+                (
+                    state["environment"],
+                    f"{version['version']}{' *' if version['version'] == champion else ''}",
+                    version["origin"],
+                    ", ".join(f"{k} {number(v)}" for k, v in list(version["metrics"].items())[:6]),
+                    f"{deployed['name']}: {deployed['traffic']} %" if deployed else version["rollout"] or "-",
+                    version["created"],
+                    version["git_commit"][:8] + ("+" if version["git_dirty"] == "true" else ""),
+                )
+            )
+        if not state["versions"]:
+            rows.append((state["environment"], "-", "", "", "-", "", ""))
+    head = ("environment", "version", "from", "metrics", "traffic", "registered", "commit")
+    console.table(head, rows)
+    console.say("* the champion; + the files differed from the commit")
+
+
+def _settings(pairs: list[str]) -> dict[str, str]:
+    wrong = [pair for pair in pairs if "=" not in pair]
+    if wrong:
+        raise UsageError(f"--set takes NAME=VALUE, not {', '.join(wrong)}")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def _relative(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _fail(console: Console, message: str, status: int) -> None:
+    console.progress(f"error: {message}")
+    raise typer.Exit(status)
+
+
+def _is_disk_full(error: Exception) -> bool:
+    full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+    return full or "database or disk is full" in str(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

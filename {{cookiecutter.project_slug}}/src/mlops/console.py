@@ -1,0 +1,47 @@
+"""What a person sees on the terminal: progress, tables, errors; and JSON where a script reads."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from mlops.files import to_json
+
+
+class Console:
+    """Where a command writes. With `as_json`, standard output holds one JSON value, no more."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.as_json = as_json
+
+    def progress(self, line: str) -> None:
+        """A line about what is going on, on standard error: it is not the result."""
+        print(line, file=sys.stderr, flush=True)
+
+    def say(self, text: str = "") -> None:
+        """A line of the result; nothing where the result is JSON."""
+        if not self.as_json:
+            print(text, flush=True)
+
+    def result(self, value: Any) -> None:
+        """The result for a script; nothing where a person reads."""
+        if self.as_json:
+            sys.stdout.write(to_json(value))
+
+    def table(self, head: tuple[str, ...], rows: list[tuple[str, ...]], title: str = "") -> None:
+        """A table; plain text in a pipe, too."""
+        if self.as_json:
+            return
+        from rich.console import Console as Terminal
+        from rich.table import Table
+
+        table = Table(*head, title=title, title_justify="left", box=None, pad_edge=False)
+        for row in rows:
+            table.add_row(*row)
+        width = None if sys.stdout.isatty() else 200
+        Terminal(width=width, highlight=False, markup=False).print(table)
+
+
+def number(value: Any) -> str:
+    """A metric in four significant digits; a dash where it is not defined."""
+    return "-" if value is None else f"{value:.4g}"

@@ -1,0 +1,76 @@
+"""The record of a decision: what was compared with what, and why it went that way."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+DecisionKind = Literal["gate", "promotion", "smoke-test", "rollout", "rollback"]
+
+
+class Check(BaseModel):
+    """One rule, the value that it saw, the limit that it holds, and whether it passed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rule: str
+    value: float | str | None
+    limit: float | str | None
+    passed: bool
+    detail: str = ""
+
+    def show(self) -> str:
+        """One line for a person."""
+        mark = "passed" if self.passed else "FAILED"
+        limit = "" if self.limit is None else f" (limit {_show(self.limit)})"
+        detail = f", {self.detail}" if self.detail else ""
+        return f"{mark}  {self.rule}: {_show(self.value)}{limit}{detail}"
+
+
+class Decision(BaseModel):
+    """What was decided about a model version in an environment. Accepted if every check passed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: DecisionKind
+    environment: str
+    model: str
+    version: int | None = None
+    checks: tuple[Check, ...]
+    facts: dict[str, Any] = {}
+    time: str
+
+    @property
+    def accepted(self) -> bool:
+        """Whether every check passed."""
+        return all(check.passed for check in self.checks)
+
+    @property
+    def refusals(self) -> list[str]:
+        """Why it was refused: the failed checks, a line each."""
+        return [check.show() for check in self.checks if not check.passed]
+
+    def record(self) -> dict[str, Any]:
+        """The record as JSON holds it."""
+        return {"accepted": self.accepted, **self.model_dump(mode="json")}
+
+
+def read_decision(path: Path) -> Decision:
+    """Read a record that `Decision.record` made."""
+    import json
+
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record.pop("accepted")
+    return Decision.model_validate(record)
+
+
+def now() -> str:
+    """The time in UTC, to the second, as ISO 8601."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+
+
+def _show(value: float | str | None) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

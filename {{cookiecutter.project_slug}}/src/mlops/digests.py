@@ -1,0 +1,37 @@
+"""Digests of what a step reads and a model is made of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+IGNORED = {"__pycache__", ".DS_Store"}
+
+
+def digest_of(value: Any) -> str:
+    """SHA-256 of a value's canonical JSON."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def digest_path(path: Path) -> str:
+    """SHA-256 of a file's bytes, or of a folder's file names and bytes in order of name."""
+    if path.is_file():
+        return _digest_file(path)
+    return digest_of(
+        [
+            (file.relative_to(path).as_posix(), _digest_file(file))
+            for file in sorted(path.rglob("*"))
+            if file.is_file() and not IGNORED.intersection(file.relative_to(path).parts)
+        ]
+    )
+
+
+def _digest_file(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

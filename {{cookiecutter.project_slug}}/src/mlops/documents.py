@@ -1,0 +1,167 @@
+"""YAML files that remember their lines, so that every finding can name one."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mlops.errors import UsageError
+
+Keys = tuple[str | int, ...]
+
+
+class Settings(BaseModel):
+    """What a settings file may say: nothing unknown, nothing changed after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong in one file, and what to write instead."""
+
+    path: Path
+    line: int
+    problem: str
+
+    def show(self, root: Path | None = None) -> str:
+        """`file:line: problem`, with the file as seen from `root`."""
+        path = self.path
+        if root is not None and path.is_relative_to(root):
+            path = path.relative_to(root)
+        return f"{path}:{self.line}: {self.problem}"
+
+
+class InvalidFile(UsageError):
+    """A file of the project does not say what it should; carries every finding."""
+
+    def __init__(self, findings: Iterable[Finding]) -> None:
+        self.findings = list(findings)
+        super().__init__("\n".join(finding.show(Path.cwd()) for finding in self.findings))
+
+
+@dataclass(frozen=True)
+class Document:
+    """A YAML file: its data, and the line on which each key or item starts."""
+
+    path: Path
+    data: Any
+    lines: dict[Keys, int] = field(repr=False)
+
+    def line(self, *keys: str | int) -> int:
+        """The line of the value under `keys`, or of the closest key above it."""
+        while keys and keys not in self.lines:
+            keys = keys[:-1]
+        return self.lines.get(keys, 1)
+
+    def finding(self, problem: str, *keys: str | int) -> Finding:
+        """A finding at the line of `keys`."""
+        return Finding(self.path, self.line(*keys), problem)
+
+
+def read_yaml(path: Path) -> Document:
+    """Read one YAML file.
+
+    Raises:
+        InvalidFile: the file is missing, is not UTF-8 or YAML, or says a key twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InvalidFile([Finding(path, 1, "the file is missing")]) from None
+    except UnicodeDecodeError as error:
+        raise InvalidFile([Finding(path, 1, f"the file is not UTF-8: {error.reason}")]) from None
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return Document(path, None, {})
+        lines: dict[Keys, int] = {}
+        findings: list[Finding] = []
+        _walk(path, node, (), lines, findings)
+        if findings:
+            raise InvalidFile(findings)
+        return Document(path, loader.construct_document(node), lines)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        problem = error.problem or "cannot be read"
+        raise InvalidFile([Finding(path, line, f"this is not YAML: {problem}")]) from None
+    except yaml.YAMLError as error:
+        raise InvalidFile([Finding(path, 1, f"this is not YAML: {error}")]) from None
+    finally:
+        loader.dispose()
+
+
+def _walk(
+    path: Path, node: yaml.Node, keys: Keys, lines: dict[Keys, int], findings: list[Finding]
+) -> None:
+    lines.setdefault(keys, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            below = (*keys, str(key.value))
+            line = key.start_mark.line + 1
+            if below in lines:
+                findings.append(Finding(path, line, f"`{key.value}` stands here twice"))
+            lines[below] = line
+            _walk(path, value, below, lines, findings)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            _walk(path, value, (*keys, index), lines, findings)
+
+
+def validate(document: Document, model: type[Model]) -> Model:
+    """The document as a settings model.
+
+    Raises:
+        InvalidFile: with one finding for every setting that is unknown, missing or wrong.
+    """
+    if not isinstance(document.data, dict):
+        raise InvalidFile([document.finding("the file must be a mapping of `key: value` lines")])
+    try:
+        return model.model_validate(document.data)
+    except ValidationError as error:
+        raise InvalidFile(
+            document.finding(_say(problem, model), *problem["loc"]) for problem in error.errors()
+        ) from None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean ...?` with the closest known name, else all known names."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    if close:
+        return f"; did you mean `{close[0]}`?"
+    return f"; write one of {', '.join(known)}" if known else ""
+
+
+def _say(problem: Any, model: type[BaseModel]) -> str:
+    where = ".".join(str(key) for key in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        known = _fields(model, problem["loc"][:-1])
+        return f"`{where}` is not a setting{did_you_mean(str(problem['loc'][-1]), known)}"
+    if problem["type"] == "missing":
+        return f"`{where}` is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"`{where}`: {message}, not {problem['input']!r}" if where else message
+
+
+def _fields(model: Any, keys: Keys) -> list[str]:
+    """The settings that are known under `keys` of `model`."""
+    for key in keys:
+        if isinstance(key, str) and key in getattr(model, "model_fields", {}):
+            model = model.model_fields[key].annotation
+        while not hasattr(model, "model_fields"):
+            inner = [part for part in getattr(model, "__args__", ()) if part is not type(None)]
+            if not inner:
+                return []
+            model = inner[-1]
+    return list(model.model_fields)

@@ -1,0 +1,56 @@
+"""Scoring from a person's side: a request from a file, a table into a file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mlops.contract import load_contract
+from mlops.errors import MlopsError, UsageError
+from mlops.release import find_version
+from mlops.workspaces import ModelVersion, Report, Response, Workspace
+
+
+def request_from(path: Path | None, contract: Path) -> bytes:
+    """The request in a file, or one row made from the contract."""
+    if path is None:
+        return json.dumps({"input_data": load_contract(contract).examples(1)}).encode("utf-8")
+    if not path.is_file():
+        raise UsageError(f'{path}: there is no such file; write a request such as {{"input_data": [...]}}')
+    return path.read_bytes()
+
+
+def record_of(response: Response) -> dict[str, Any]:
+    """A response as JSON holds it."""
+    try:
+        body = json.loads(response.body)
+    except ValueError:
+        body = response.body
+    return {
+        "status": response.status,
+        "deployment": response.deployment,
+        "milliseconds": round(response.milliseconds, 1),
+        "body": body,
+    }
+
+
+def score_table(
+    workspace: Workspace, source: Path, target: Path, number: int | None, *, report: Report
+) -> tuple[ModelVersion, int]:
+    """Score a table with the environment's champion, or with a version of it.
+
+    Raises:
+        UsageError: the input is missing, or the output's ending is unknown.
+        ContractViolation: a row breaks the contract; nothing is scored.
+    """
+    if target.suffix not in (".parquet", ".csv"):
+        raise UsageError(f"{target}: only .parquet and .csv files can be written")
+    if not source.is_file():
+        raise UsageError(f"{source}: there is no such file; give a Parquet or CSV file")
+    version = find_version(workspace, number) if number else workspace.champion()
+    if version is None:
+        raise MlopsError(
+            f"{workspace.environment.name} has no champion yet: promote, deploy and roll out a version"
+        )
+    return version, workspace.score(version, source, target, report)

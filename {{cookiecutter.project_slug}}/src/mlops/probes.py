@@ -1,0 +1,99 @@
+"""Tests of a deployment over HTTP: does it answer, what does it refuse, how long does it take."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from mlops.contract import Contract
+from mlops.decisions import Check
+from mlops.workspaces import Response, Workspace
+
+BATCH_ROWS = 20
+LATENCY_REQUESTS = 10
+
+
+def request_body(rows: list[dict[str, Any]]) -> bytes:
+    """A scoring request."""
+    return json.dumps({"input_data": rows}).encode("utf-8")
+
+
+def smoke_test(workspace: Workspace, deployment: str, contract: Contract) -> tuple[Check, ...]:
+    """Valid requests must be answered, malformed ones refused with a message that names the field.
+
+    The limit of the latency is the environment's `rollout.p95_ms`.
+    """
+    rows = contract.examples(BATCH_ROWS)
+    field = next(iter(contract.features))
+
+    def send(body: bytes) -> Response:
+        return workspace.invoke(body, deployment)
+
+    def without(row: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in row.items() if name != field}
+
+    checks = [
+        _answers(contract, "one row", send(request_body(rows[:1])), 1),
+        _answers(contract, f"{BATCH_ROWS} rows", send(request_body(rows)), BATCH_ROWS),
+        _refuses("text that is not JSON", send(b"{"), "JSON"),
+        _refuses("a missing field", send(request_body([without(rows[0])])), field),
+        _refuses("a wrong type", send(request_body([{**rows[0], field: {}}])), field),
+        _refuses("an unknown field", send(request_body([{**rows[0], "unknown_field": 1}])), "unknown_field"),
+    ]
+    times = [send(request_body([row])).milliseconds for row in rows[:LATENCY_REQUESTS]]
+    return (*checks, latency_check(times, workspace.environment.settings.rollout.p95_ms))
+
+
+def traffic_test(workspace: Workspace, deployment: str, contract: Contract) -> tuple[Check, ...]:
+    """Requests through the endpoint's traffic, and as many to the new deployment itself."""
+    settings = workspace.environment.settings.rollout
+    rows = contract.examples(settings.requests_per_stage, seed=1)
+    responses = [workspace.invoke(request_body([row])) for row in rows]
+    responses += [workspace.invoke(request_body([row]), deployment) for row in rows]
+    failed = [response for response in responses if response.status != 200]
+    answered = sum(response.deployment == deployment for response in responses[: len(rows)])
+    share = workspace.endpoint().traffic.get(deployment, 0)
+    detail = f"{answered} of {len(rows)} through the traffic answered by {deployment}"
+    if failed:
+        detail += f"; the first failure: {failed[0].status} {failed[0].body[:200]}"
+    errors = Check(
+        rule=f"failed requests at {share} % of the traffic", value=float(len(failed)), limit=0.0,
+        passed=not failed, detail=detail,
+    )  # fmt: skip
+    return errors, latency_check([r.milliseconds for r in responses], settings.p95_ms)
+
+
+def latency_check(milliseconds: list[float], limit: float) -> Check:
+    """That 95 % of the requests were answered within the limit (nearest-rank percentile)."""
+    ordered = sorted(milliseconds)
+    p50, p95 = (ordered[math.ceil(share * len(ordered)) - 1] for share in (0.50, 0.95))
+    return Check(
+        rule="latency p95 in ms", value=round(p95, 1), limit=limit, passed=p95 <= limit,
+        detail=f"p50 {p50:.1f} ms of {len(ordered)} requests",
+    )  # fmt: skip
+
+
+def _answers(contract: Contract, what: str, response: Response, rows: int) -> Check:
+    problem = ""
+    try:
+        predictions = json.loads(response.body)["predictions"]
+        if len(predictions) != rows:
+            problem = f"{len(predictions)} predictions"
+        elif contract.classes and any(p["prediction"] not in contract.classes for p in predictions):
+            problem = "a prediction that is no class of the contract"
+        elif not contract.classes and not all(math.isfinite(p["prediction"]) for p in predictions):
+            problem = "a prediction that is no finite number"
+    except (ValueError, KeyError, TypeError):
+        problem = response.body[:200]
+    return Check(
+        rule=f"answers {what}", value=str(response.status), limit="200",
+        passed=response.status == 200 and not problem, detail=problem,
+    )  # fmt: skip
+
+
+def _refuses(what: str, response: Response, named: str) -> Check:
+    return Check(
+        rule=f"refuses {what}", value=str(response.status), limit="400",
+        passed=response.status == 400 and named in response.body, detail=response.body[:200],
+    )  # fmt: skip

@@ -1,0 +1,141 @@
+"""The register step: passes a trained model through the gate and, if it may, registers it.
+
+Runs inside the job, on a laptop and in Azure, so that a scheduled training needs nobody's
+machine. It never fails because of a refusal: the decision is its output, and the job's result.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlops.contract import Contract, load_contract
+from mlops.decisions import Check, Decision, now
+from mlops.documents import read_yaml, validate
+from mlops.errors import UsageError
+from mlops.files import read_json, write_json, write_text
+from mlops.gate import absolute_checks, champion_check, no_champion_check
+from mlops.model_card import model_card
+from mlops.project import Environment, EnvironmentSettings
+from mlops.step import run, step_module
+from mlops.workspaces import ModelVersion
+from mlops.workspaces.registry import DECISION, EVALUATION, HELD_OUT, Registry, log_model, quiet_mlflow
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+def register(
+    prepared: Path, model: Path, evaluation: Path, contract: Path, environment: Path, decision: Path
+) -> None:
+    """Pass a model through the gate and register it.
+
+    Args:
+        prepared: the folder of the prepare step, with `held_out.parquet` and `summary.json`.
+        model: the folder of the trained MLflow model.
+        evaluation: the folder of the evaluate step.
+        contract: the data contract.
+        environment: the settings of the environment, `environments/<name>.yml`.
+        decision: the folder that gets `decision.json` and `model_card.md`.
+    """
+    quiet_mlflow()
+    from mlflow import MlflowClient
+
+    run_id = os.environ.get("MLFLOW_RUN_ID")
+    if not run_id:
+        raise UsageError("MLFLOW_RUN_ID is not set: the register step runs inside a job")
+    document = read_yaml(environment)
+    settings = validate(document, EnvironmentSettings)
+    client = MlflowClient()
+    registry = Registry(client, Environment(environment.stem, settings, document))
+    rules = load_contract(contract)
+    result = read_json(evaluation / "evaluation.json")
+    champion = registry.champion()
+    checks = gate_checks(
+        settings, rules, result, evaluation / "predictions.parquet",
+        prepared / "held_out.parquet", champion, _download(client, champion),
+    )  # fmt: skip
+    lineage = _lineage(client, run_id, prepared, rules, result)
+    decided = Decision(
+        kind="gate", environment=environment.stem, model=settings.model,
+        checks=checks, facts=lineage, time=now(),
+    )  # fmt: skip
+    _log_evidence(client, run_id, evaluation, prepared, result)
+    if decided.accepted:
+        lineage["model_digest"] = log_model(client, run_id, model, contract)
+        lineage[f"gate.{environment.stem}"] = "passed"
+        version = registry.register(run_id, lineage)
+        if settings.tests == ("gate",):
+            registry.set_champion(version)
+        decided = decided.model_copy(update={"version": version.number, "facts": lineage})
+    write_json(decision / "decision.json", decided.record())
+    write_text(decision / "model_card.md", model_card(decided, rules, result))
+    client.log_artifacts(run_id, str(decision), DECISION)
+    client.set_tag(run_id, "gate", "accepted" if decided.accepted else "refused")
+    print(f"gate: {'accepted' if decided.accepted else 'refused'}")
+    for check in decided.checks:
+        print(f"  {check.show()}")
+
+
+def gate_checks(
+    settings: EnvironmentSettings,
+    contract: Contract,
+    evaluation: dict[str, Any],
+    predictions: Path,
+    held_out: Path,
+    champion: ModelVersion | None,
+    champion_model: Path | None,
+) -> tuple[Check, ...]:
+    """All checks of a gate: the floors, and the champion on the same held-out rows."""
+    checks = absolute_checks(settings.gate, contract, evaluation)
+    if champion is None or champion_model is None:
+        return (*checks, no_champion_check(settings.gate))
+    import pandas as pd
+
+    table = pd.read_parquet(held_out)
+    score = step_module("score")
+    answers = score.predict(score.load(champion_model), table[list(contract.features)])
+    checks.append(
+        champion_check(
+            settings.gate, contract, table[contract.target], pd.read_parquet(predictions),
+            answers, f"{champion.environment}'s champion, version {champion.number}",
+        )  # fmt: skip
+    )
+    return tuple(checks)
+
+
+def _download(client: MlflowClient, version: ModelVersion | None) -> Path | None:
+    if version is None:
+        return None
+    return Path(client.download_artifacts(version.run_id, "model"))
+
+
+def _lineage(
+    client: MlflowClient, run_id: str, prepared: Path, contract: Contract, result: dict[str, Any]
+) -> dict[str, str]:
+    tags = client.get_run(run_id).data.tags
+    return {
+        "git_commit": tags.get("mlflow.source.git.commit", "unknown"),
+        "git_dirty": tags.get("git_dirty", "unknown"),
+        "data_digest": read_json(prepared / "summary.json")["data_digest"],
+        "contract_digest": contract.digest,
+        "metrics": json.dumps({k: v and round(v, 6) for k, v in result["metrics"].items()}),
+        "job": tags.get("mlflow.runName", run_id),
+    }
+
+
+def _log_evidence(
+    client: MlflowClient, run_id: str, evaluation: Path, prepared: Path, result: dict[str, Any]
+) -> None:
+    for name, value in result["metrics"].items():
+        if value is not None:
+            client.log_metric(run_id, name, value)
+    client.log_artifacts(run_id, str(evaluation), EVALUATION)
+    client.log_artifact(run_id, str(prepared / "held_out.parquet"), HELD_OUT)
+
+
+if __name__ == "__main__":
+    sys.exit(run(register, "python -m mlops.registration", sys.argv[1:]))

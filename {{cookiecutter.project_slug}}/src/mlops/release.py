@@ -1,0 +1,275 @@
+"""Releasing: promotion through the environments, deployment, rollout and rollback."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from mlops.contract import Contract, load_contract
+from mlops.decisions import Check, Decision, DecisionKind, now
+from mlops.digests import digest_path
+from mlops.errors import MlopsError, Refused, UsageError
+from mlops.files import read_json
+from mlops.probes import smoke_test, traffic_test
+from mlops.project import Project
+from mlops.registration import gate_checks
+from mlops.workspaces import ModelVersion, Report, Workspace
+
+PREVIOUS = "previous_deployment"
+SMOKE_TEST = "smoke_test"
+Outcome = Literal["passed", "failed", "rolled back"]
+
+
+def deployment_name(version: ModelVersion) -> str:
+    """The name of a version's deployment; the same version always has the same."""
+    return f"version-{version.number}"
+
+
+def contract_of(workspace: Workspace, version: ModelVersion) -> Contract:
+    """The contract that a version was trained with and is served with."""
+    return load_contract(workspace.files(version) / "model" / "contract.yml")
+
+
+def find_version(workspace: Workspace, number: int | None) -> ModelVersion:
+    """A version of an environment: the one with this number, or the newest.
+
+    Raises:
+        UsageError: it is not there.
+    """
+    versions = workspace.versions()
+    name = workspace.environment.name
+    if not versions:
+        raise UsageError(f"{name} has no model version yet; {_how_to_get_one(workspace)}")
+    if number is None:
+        return versions[-1]
+    for version in versions:
+        if version.number == number:
+            return version
+    known = ", ".join(str(version.number) for version in versions)
+    raise UsageError(f"{name} has no model version {number}; it has: {known}")
+
+
+def promote(
+    project: Project,
+    source: Workspace,
+    target: Workspace,
+    number: int | None = None,
+    *,
+    report: Report,
+) -> tuple[ModelVersion, Decision]:
+    """Take a version from one environment into the next.
+
+    It must have passed the tests where it comes from, be the very files that were tested, and
+    pass the gate of the target, on its own held-out rows against the target's champion.
+
+    Returns:
+        The version in the target, and the decision.
+
+    Raises:
+        Refused: a rule said no; the decision is kept in the target.
+        UsageError: there is no such version.
+    """
+    here, there = source.environment.name, target.environment.name
+    if project.next_environment(here) != there:
+        way = " -> ".join(project.environments)
+        raise Refused(f"a version goes {way}; from {here} it cannot go to {there}")
+    version = _to_promote(source, number)
+    files = source.files(version)
+    report(f"checking {version} of {here} against the gate of {there} ...")
+    checks = [_test_check(version, test) for test in source.environment.settings.tests]
+    checks.append(_digest_check(version, digest_path(files / "model")))
+    if all(check.passed for check in checks):
+        champion = target.champion()
+        checks += gate_checks(
+            target.environment.settings,
+            load_contract(files / "model" / "contract.yml"),
+            read_json(files / "evaluation" / "evaluation.json"),
+            files / "evaluation" / "predictions.parquet",
+            files / "held_out" / "held_out.parquet",
+            champion,
+            target.files(champion) / "model" if champion else None,
+        )
+    decision = _decide(target, "promotion", version, checks, origin=version.origin, promoted_from=here)
+    if not decision.accepted:
+        target.keep(decision)
+        raise Refused(_refusal(f"{version} of {here} may not enter {there}", decision))
+    with target.lock():
+        received = target.receive(
+            version,
+            files,
+            {
+                f"gate.{there}": "passed",
+                "origin": version.origin,
+                "promoted_from": f"{here}/{version.number}",
+            },
+        )
+        arrived = _digest_check(version, digest_path(target.files(received) / "model"))
+        if not arrived.passed:
+            raise MlopsError(f"{version} arrived damaged in {there}: {arrived.show()}")
+        if target.environment.settings.tests == ("gate",):
+            target.set_champion(received)
+        decision = decision.model_copy(update={"version": received.number})
+        target.keep(decision)
+    return received, decision
+
+
+def deploy(workspace: Workspace, number: int | None = None, *, report: Report) -> Decision:
+    """Put a version behind the endpoint at 0 % of the traffic and test it there.
+
+    Raises:
+        MlopsError: a test failed; the deployment is taken away again.
+        UsageError: there is no such version.
+    """
+    with workspace.lock():
+        version = _to_release(workspace, number)
+        name = deployment_name(version)
+        endpoint = workspace.endpoint()
+        if endpoint.traffic.get(name):
+            raise Refused(f"{name} already gets {endpoint.traffic[name]} % of the traffic of {endpoint.name}")
+        report(f"starting {name} at 0 % of the traffic ...")
+        workspace.create_deployment(name, version)
+        report(f"testing {name} ...")
+        checks = smoke_test(workspace, name, contract_of(workspace, version))
+        decision = _decide(workspace, "smoke-test", version, checks, deployment=name)
+        workspace.keep(decision)
+        if not decision.accepted:
+            workspace.delete_deployment(name)
+            raise MlopsError(_refusal(f"{name} failed its smoke test and was removed", decision))
+        workspace.tag_deployment(name, {SMOKE_TEST: "passed"})
+    return decision
+
+
+def rollout(workspace: Workspace, number: int | None = None, *, report: Report) -> Decision:
+    """Give a tested deployment the traffic, stage by stage, and make its version the champion.
+
+    Each stage is tested. When a test fails, the traffic is as before and the version is marked
+    as failed. A rollout that was interrupted goes on from the stage that it had reached.
+
+    Raises:
+        MlopsError: a stage failed its test.
+        Refused: the version is not deployed and tested, or has all the traffic.
+    """
+    with workspace.lock():
+        version = _to_release(workspace, number)
+        name = deployment_name(version)
+        endpoint = workspace.endpoint()
+        if endpoint.deployments.get(name) is None or not endpoint.deployments[name].tags.get(SMOKE_TEST):
+            raise Refused(
+                f"{version} is not deployed and tested in {workspace.environment.name}; "
+                f"run `mlops deploy --env {workspace.environment.name} --version {version.number}`"
+            )
+        reached = endpoint.traffic.get(name, 0)
+        old = next((other for other, share in endpoint.traffic.items() if share and other != name), None)
+        if reached == 100:
+            old = endpoint.tags.get(PREVIOUS)
+        checks: list[Check] = []
+        contract = contract_of(workspace, version)
+        stages = [100] if old is None else workspace.environment.settings.rollout.stages
+        for share in stages:
+            if share < reached:
+                continue
+            traffic = {name: share} | ({old: 100 - share} if old and share < 100 else {})
+            tags = {PREVIOUS: old} if old else {}
+            workspace.set_traffic(traffic, tags)
+            report(f"{name} gets {share} % of the traffic; testing ...")
+            checks += traffic_test(workspace, name, contract)
+            if not checks[-1].passed or not checks[-2].passed:
+                workspace.set_traffic({old: 100} if old else {}, {})
+                break
+        decision = _decide(workspace, "rollout", version, checks, deployment=name, before=old or "")
+        workspace.keep(decision)
+        _mark(workspace, version, "passed" if decision.accepted else "failed")
+        if not decision.accepted:
+            back = f"{old} has all the traffic again" if old else "the endpoint has no traffic"
+            raise MlopsError(_refusal(f"the rollout of {name} failed, {back}", decision))
+        workspace.set_champion(version)
+        for other in workspace.endpoint().deployments:
+            if other not in (name, old):
+                workspace.delete_deployment(other)
+    return decision
+
+
+def rollback(workspace: Workspace, *, report: Report) -> Decision:
+    """Give all the traffic back to the deployment that had it before.
+
+    Raises:
+        Refused: there is nothing to go back to.
+    """
+    with workspace.lock():
+        endpoint = workspace.endpoint()
+        previous = endpoint.tags.get(PREVIOUS)
+        if previous is None or previous not in endpoint.deployments:
+            raise Refused(f"{endpoint.name} has no previous deployment to go back to")
+        numbers = {name: deployment.version for name, deployment in endpoint.deployments.items()}
+        versions = {version.number: version for version in workspace.versions()}
+        back_to = versions[endpoint.deployments[previous].version]
+        failed = [name for name, share in endpoint.traffic.items() if share and name != previous]
+        for name in failed:
+            _mark(workspace, versions[endpoint.deployments[name].version], "rolled back")
+        workspace.set_champion(back_to)
+        # Last, because it also forgets what there is to go back to: until here, a command that
+        # was killed can be run again.
+        report(f"{previous} gets all the traffic ...")
+        workspace.set_traffic({previous: 100}, {})
+        checks = traffic_test(workspace, previous, contract_of(workspace, back_to))
+        decision = _decide(
+            workspace, "rollback", back_to, checks,
+            deployment=previous, before=", ".join(failed),
+        )  # fmt: skip
+        workspace.keep(decision)
+    if not decision.accepted:
+        raise MlopsError(_refusal(f"{previous} has the traffic again but failed its test", decision))
+    return decision
+
+
+def _to_release(workspace: Workspace, number: int | None) -> ModelVersion:
+    version = find_version(workspace, number)
+    outcome = version.tags.get(f"rollout.{workspace.environment.name}", "passed")
+    if number is None and outcome != "passed":
+        raise Refused(
+            f"the rollout of {version} in {workspace.environment.name} was: {outcome}; "
+            f"to try it again, name it: --version {version.number}"
+        )
+    return version
+
+
+def _to_promote(source: Workspace, number: int | None) -> ModelVersion:
+    if number is not None:
+        return find_version(source, number)
+    return source.champion() or find_version(source, None)
+
+
+def _test_check(version: ModelVersion, test: str) -> Check:
+    state = version.tags.get(f"{test}.{version.environment}", "not done")
+    return Check(
+        rule=f"{test} in {version.environment}", value=state, limit="passed",
+        passed=version.passed(test),
+    )  # fmt: skip
+
+
+def _digest_check(version: ModelVersion, digest: str) -> Check:
+    return Check(
+        rule="model digest", value=digest[:16], limit=version.digest[:16],
+        passed=digest == version.digest, detail="of the files, against the registered one",
+    )  # fmt: skip
+
+
+def _decide(
+    workspace: Workspace, kind: DecisionKind, version: ModelVersion,
+    checks: tuple[Check, ...] | list[Check], **facts: str,
+) -> Decision:  # fmt: skip
+    return Decision(
+        kind=kind, environment=workspace.environment.name, model=version.name,
+        version=version.number, checks=tuple(checks), facts=facts, time=now(),
+    )  # fmt: skip
+
+
+def _mark(workspace: Workspace, version: ModelVersion, outcome: Outcome) -> None:
+    workspace.set_tags(version, {f"rollout.{workspace.environment.name}": outcome})
+
+
+def _refusal(what: str, decision: Decision) -> str:
+    return what + ":\n" + "\n".join(f"  {line}" for line in decision.refusals)
+
+
+def _how_to_get_one(workspace: Workspace) -> str:
+    return f"`mlops train` makes one, `mlops promote --to {workspace.environment.name}` brings one here"

@@ -1,0 +1,1 @@
+"""What runs inside a deployment: requests or files in, the contract's check, predictions out."""

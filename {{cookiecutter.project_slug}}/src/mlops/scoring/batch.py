@@ -1,0 +1,39 @@
+"""The scoring script of the batch deployment: `init` once, then `run` for each mini-batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlops.scoring.model import ServedModel, load_served_model
+from mlops.tables import read_table, validate_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+served: ServedModel
+
+
+def init() -> None:
+    """Load the model."""
+    global served
+    served = load_served_model()
+
+
+def run(mini_batch: list[str]) -> pd.DataFrame:
+    """Score files; a row for each of their rows, in order: the id, if there is one, and the answer.
+
+    Raises:
+        ContractViolation: a file breaks the contract; nothing of the mini-batch is scored.
+    """
+    import pandas as pd
+
+    contract = served.contract
+    answers = []
+    for file in mini_batch:
+        table = validate_table(read_table(Path(file), contract), contract, target=False)
+        answer = served.predict(table[list(contract.features)]).reset_index(drop=True)
+        if contract.id in table.columns:
+            answer.insert(0, contract.id, table[contract.id])
+        answers.append(answer)
+    return pd.concat(answers, ignore_index=True)

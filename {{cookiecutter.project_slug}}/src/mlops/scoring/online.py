@@ -1,0 +1,46 @@
+"""The scoring script of the online deployment: `init` once, then `run` for each request.
+
+Runs in Azure's inference server. It checks a request against the contract that the model was
+trained with and hands the table to `predict` of the project's own `score.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from azureml_inference_server_http.api.aml_request import rawhttp
+from azureml_inference_server_http.api.aml_response import AMLResponse
+
+from mlops.scoring.model import ServedModel, load_served_model
+from mlops.scoring.requests import MAXIMUM_BYTES, BadRequest, RequestReader
+
+JSON = {"Content-Type": "application/json"}
+served: ServedModel
+reader: RequestReader
+
+
+def init() -> None:
+    """Load the model and make ready to read requests."""
+    global served, reader
+    served = load_served_model()
+    reader = RequestReader(served.contract)
+    # The first prediction is slower than all others: no client should wait for it.
+    example = json.dumps({"input_data": served.contract.examples(1)})
+    served.predict(reader.read(example.encode("utf-8")))
+
+
+@rawhttp
+def run(request: Any) -> AMLResponse:
+    """Answer one request: 200 with the predictions, or 4xx with what is wrong in which field."""
+    try:
+        if request.method != "POST":
+            raise BadRequest(405, "send a POST request")
+        if (request.content_length or 0) > MAXIMUM_BYTES:
+            raise BadRequest(413, f"the request is larger than {MAXIMUM_BYTES >> 20} MiB; send fewer rows")
+        answers = served.predict(reader.read(request.get_data(cache=False)))
+    except BadRequest as error:
+        return AMLResponse(json.dumps(error.answer), error.status, JSON)
+    columns = {name: answers[name].tolist() for name in answers.columns}
+    rows = [dict(zip(columns, row)) for row in zip(*columns.values())]
+    return AMLResponse(json.dumps({"predictions": rows}), 200, JSON)

@@ -1,0 +1,154 @@
+"""Scoring requests: the contract as a pydantic model, and a request as a table.
+
+pandera, which checks tables, takes tens of milliseconds for a frame of one row; this takes
+well under one, for the same rules.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, Union
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from typing_extensions import NotRequired, TypedDict  # pydantic needs these before Python 3.12
+
+from mlops.contract import Column, Contract
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+INPUT = "input_data"
+MAXIMUM_ROWS = 10_000
+MAXIMUM_BYTES = 10 * 1024 * 1024
+ERRORS_SHOWN = 10
+
+
+class BadRequest(Exception):
+    """A request that cannot be scored: the status, and a message that names row and field."""
+
+    def __init__(self, status: int, message: str, details: list[dict[str, Any]] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.answer = {"error": {"message": message, "details": details or []}}
+
+
+class RequestReader:
+    """Reads requests that obey a contract: `{"input_data": [{"<feature>": value, ...}, ...]}`.
+
+    Every feature must be there, null only where it is nullable; nothing else may be, apart
+    from the id and the timestamp, which are optional.
+    """
+
+    def __init__(self, contract: Contract) -> None:
+        self._features = list(contract.features)
+        self._dtypes = {name: _dtype(column) for name, column in contract.features.items()}
+        self._all_numbers = set(self._dtypes.values()) == {"float64"}
+        fields: dict[str, Any] = {
+            name: _annotation(column) for name, column in contract.features.items()
+        }
+        for name in (contract.id, contract.timestamp):
+            if name:
+                fields[name] = NotRequired[Optional[_annotation(contract.columns[name])]]
+        row = TypedDict("row", fields)  # type: ignore[misc]
+        strict = ConfigDict(extra="forbid", strict=True)
+        row.__pydantic_config__ = strict  # type: ignore[attr-defined]
+        rows = Annotated[list[row], Field(min_length=1, max_length=MAXIMUM_ROWS)]  # type: ignore[valid-type]
+        request = TypedDict("request", {INPUT: rows})  # type: ignore[misc]
+        request.__pydantic_config__ = strict  # type: ignore[attr-defined]
+        self._adapter: TypeAdapter[Any] = TypeAdapter(request)
+
+    def read(self, body: bytes) -> pd.DataFrame:
+        """The features of a request as a table, in the contract's order and types.
+
+        Raises:
+            BadRequest: naming each row and field that is wrong.
+        """
+        import numpy as np
+        import pandas as pd
+
+        if len(body) > MAXIMUM_BYTES:
+            raise BadRequest(413, f"the request is larger than {MAXIMUM_BYTES >> 20} MiB; send fewer rows")
+        try:
+            rows = self._adapter.validate_json(body)[INPUT]
+        except ValidationError as error:
+            raise _bad_request(error) from None
+        if self._all_numbers:
+            values = np.array([[row[name] for name in self._features] for row in rows], "float64")
+            return pd.DataFrame(values, columns=self._features)
+        return pd.DataFrame(
+            {name: _series([row[name] for row in rows], kind) for name, kind in self._dtypes.items()}
+        )
+
+
+def _annotation(column: Column) -> Any:
+    kind: Any = {
+        "number": float,
+        "integer": int,
+        "category": str,
+        "boolean": bool,
+        "timestamp": datetime.datetime,
+    }[column.type]
+    if column.values is not None:
+        kind = Literal[column.values]
+    elif column.type == "category":
+        kind = Union[str, int]
+    limits: dict[str, Any] = {"ge": column.minimum, "le": column.maximum}
+    if column.type == "number":
+        limits["allow_inf_nan"] = False
+    given = {name: limit for name, limit in limits.items() if limit is not None}
+    if given and column.values is None:
+        kind = Annotated[kind, Field(**given)]
+    return Optional[kind] if column.nullable else kind
+
+
+def _dtype(column: Column) -> str:
+    if column.type == "number":
+        return "float64"
+    if column.type == "integer":
+        return "float64" if column.nullable else "int64"
+    if column.type == "timestamp":
+        return "timestamp"
+    if column.type == "boolean":
+        return "object" if column.nullable else "bool"
+    return "text"
+
+
+def _series(values: list[Any], kind: str) -> Any:
+    import numpy as np
+    import pandas as pd
+
+    if kind == "timestamp":
+        return pd.to_datetime(values, utc=True).tz_localize(None)
+    if kind == "text":
+        return pd.Series([value if value is None else str(value) for value in values], dtype="object")
+    return np.array(values, dtype=kind)
+
+
+def _bad_request(error: ValidationError) -> BadRequest:
+    problems = error.errors(include_url=False)
+    details = [_detail(problem) for problem in problems[:ERRORS_SHOWN]]
+    message = "; ".join(detail["problem"] for detail in details)
+    if len(problems) > ERRORS_SHOWN:
+        message += f"; and {len(problems) - ERRORS_SHOWN} more"
+    return BadRequest(400, message, details)
+
+
+def _detail(problem: Any) -> dict[str, Any]:
+    where, kind = problem["loc"], problem["type"]
+    if kind == "json_invalid":
+        return {"problem": f"the request is not JSON: {problem['ctx']['error']}"}
+    shape = f'write {{"{INPUT}": [{{"<feature>": value, ...}}, ...]}}'
+    if not where or where[0] != INPUT:
+        what = f"unknown key `{where[0]}`" if where else "the request must be a JSON object"
+        return {"problem": f"{what}; {shape}"}
+    if len(where) < 3:
+        what = "`input_data` is missing" if kind == "missing" else f"`input_data`: {problem['msg']}"
+        return {"problem": f"{what}; {shape}"}
+    row, field = where[1], str(where[2])
+    if kind == "missing":
+        what = f"`{field}` is missing"
+    elif kind == "extra_forbidden":
+        what = f"`{field}` is not a feature of the model"
+    else:
+        what = f"`{field}`: {problem['msg']}, not {problem['input']!r}"
+    return {"row": row, "field": field, "problem": f"row {row}: {what}"}

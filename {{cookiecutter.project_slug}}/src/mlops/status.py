@@ -1,0 +1,46 @@
+"""The state of all environments at a glance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlops.workspaces import ModelVersion, Workspace
+
+
+def status_of(workspace: Workspace) -> dict[str, Any]:
+    """What is in one environment: versions, the champion, the endpoint, the last decision."""
+    versions = workspace.versions()
+    champion = workspace.champion()
+    endpoint = workspace.endpoint()
+    decisions = workspace.decisions()
+    return {
+        "environment": workspace.environment.name,
+        "champion": _version(champion) if champion else None,
+        "versions": [_version(version) for version in versions],
+        "endpoint": {
+            "name": endpoint.name,
+            "deployments": [
+                {
+                    "name": deployment.name,
+                    "version": deployment.version,
+                    "traffic": endpoint.traffic.get(deployment.name, 0),
+                    "created": deployment.created,
+                }
+                for deployment in endpoint.deployments.values()
+            ],
+        },
+        "last_decision": decisions[-1].record() if decisions else None,
+    }
+
+
+def _version(version: ModelVersion) -> dict[str, Any]:
+    return {
+        "name": version.name,
+        "version": version.number,
+        "origin": version.origin,
+        "created": version.created,
+        "git_commit": version.tags.get("git_commit", ""),
+        "git_dirty": version.tags.get("git_dirty", ""),
+        "rollout": version.tags.get(f"rollout.{version.environment}", ""),
+        "metrics": version.metrics,
+    }

@@ -1,0 +1,193 @@
+"""Workspaces: where jobs run, models are registered and endpoints answer.
+
+`Workspace` is the protocol; `open_workspace` is the only place that chooses what stands behind
+it. The acts above receive a workspace and never ask which kind it is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from mlops.decisions import Decision
+from mlops.errors import UsageError
+from mlops.pipeline import Pipeline
+from mlops.project import Environment, Project
+
+Report = Callable[[str], None]
+"""Takes one line about what is going on, for a person who waits."""
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A registered model version with its lineage."""
+
+    name: str
+    number: int
+    environment: str
+    run_id: str
+    created: str
+    tags: dict[str, str]
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Its metrics on the held-out rows, from when it was trained."""
+        return json.loads(self.tags.get("metrics", "{}"))  # type: ignore[no-any-return]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the files of the model."""
+        return self.tags.get("model_digest", "")
+
+    @property
+    def origin(self) -> str:
+        """Where it was trained and its number there, such as `dev/7`."""
+        return self.tags.get("origin") or f"{self.environment}/{self.number}"
+
+    def passed(self, test: str, environment: str | None = None) -> bool:
+        """Whether it passed a test (`gate`, `rollout`) in an environment (default: its own)."""
+        return self.tags.get(f"{test}.{environment or self.environment}") == "passed"
+
+    def __str__(self) -> str:
+        return f"{self.name} version {self.number}"
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A model version behind an online endpoint."""
+
+    name: str
+    version: int
+    created: str
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An online endpoint: its deployments and the percentage of traffic that each one gets."""
+
+    name: str
+    deployments: dict[str, Deployment] = field(default_factory=dict)
+    traffic: dict[str, int] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Response:
+    """What an endpoint answered. `milliseconds` is the time that the client waited."""
+
+    status: int
+    body: str
+    milliseconds: float
+    deployment: str
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """How one step of a job went. `seconds` is 0 for a step that was reused."""
+
+    name: str
+    seconds: float
+    reused: bool
+    log: Path
+
+
+@dataclass(frozen=True)
+class Job:
+    """A finished pipeline job."""
+
+    name: str
+    run_id: str
+    steps: tuple[StepResult, ...]
+    outputs: dict[str, Path]
+    """The folder or file of each output, as `step.output`."""
+
+
+class Workspace(Protocol):
+    """An Azure ML workspace, seen from one environment."""
+
+    environment: Environment
+
+    def lock(self) -> AbstractContextManager[Any]:
+        """Held while an act changes the workspace; a second act waits."""
+
+    def submit(
+        self, pipeline: Pipeline, inputs: dict[str, Any], *, cache: bool, report: Report
+    ) -> Job:
+        """Run a pipeline to its end. Raises `StepFailed` with the end of the failing step's log."""
+
+    def versions(self) -> list[ModelVersion]:
+        """The model versions that are in this environment, oldest first."""
+
+    def champion(self) -> ModelVersion | None:
+        """The version that a challenger is compared with."""
+
+    def set_champion(self, version: ModelVersion) -> None:
+        """Make a version the champion of this environment."""
+
+    def set_tags(self, version: ModelVersion, tags: dict[str, str]) -> ModelVersion:
+        """Add tags to a version; the version as it is then."""
+
+    def files(self, version: ModelVersion) -> Path:
+        """A folder with the version's `model`, `evaluation`, `held_out` and `decision`."""
+
+    def receive(self, version: ModelVersion, files: Path, tags: dict[str, str]) -> ModelVersion:
+        """Take in a version of another environment; the same version again is not taken twice."""
+
+    def endpoint(self) -> Endpoint:
+        """The online endpoint as it is now; without deployments where there is none yet."""
+
+    def create_deployment(self, name: str, version: ModelVersion) -> None:
+        """Put a version behind the endpoint at 0 % of the traffic and start it."""
+
+    def tag_deployment(self, name: str, tags: dict[str, str]) -> None:
+        """Add tags to a deployment."""
+
+    def delete_deployment(self, name: str) -> None:
+        """Remove a deployment that has no traffic."""
+
+    def set_traffic(self, traffic: dict[str, int], tags: dict[str, str]) -> None:
+        """Replace the endpoint's traffic and tags in one step."""
+
+    def invoke(self, body: bytes, deployment: str | None = None) -> Response:
+        """Send a request through the endpoint's traffic, or to one deployment."""
+
+    def serve(self, port: int, report: Report) -> None:
+        """Serve the endpoint until interrupted."""
+
+    def score(self, version: ModelVersion, source: Path, target: Path, report: Report) -> int:
+        """Score a table in batches into a file; the number of rows."""
+
+    def keep(self, decision: Decision) -> None:
+        """Keep the record of a decision."""
+
+    def decisions(self) -> list[Decision]:
+        """The kept records, oldest first."""
+
+    def user_interface(self) -> list[str]:
+        """The command that opens the workspace's web page."""
+
+    def close(self) -> None:
+        """Stop what was started for this session."""
+
+
+def open_workspace(project: Project, name: str) -> Workspace:
+    """The workspace of an environment.
+
+    Raises:
+        UsageError: there is no such environment, or its workspace cannot be opened from here.
+    """
+    environment = project.environment(name)
+    if not environment.is_local:
+        raise UsageError(
+            f"{environment.document.path}:{environment.document.line('azure', 'subscription_id')}: "
+            f"`{name}` lies in an Azure subscription, and this version of the template runs local "
+            "workspaces only; set MLOPS_LOCAL=1 to use a local workspace in its place"
+        )
+    from mlops.workspaces.local.workspace import LocalWorkspace
+
+    return LocalWorkspace(project, environment)

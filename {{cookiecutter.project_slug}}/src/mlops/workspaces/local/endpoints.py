@@ -1,0 +1,116 @@
+"""What a local workspace knows about its online endpoint, on disk."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from mlops.decisions import now
+from mlops.documents import read_yaml
+from mlops.errors import MlopsError
+from mlops.files import read_json, write_json, write_text
+from mlops.workspaces import Deployment, Endpoint, ModelVersion
+
+STATE = "endpoint.json"
+
+
+class EndpointStore:
+    """The state, key and deployed code of one endpoint.
+
+    The state is one file that is replaced in one step, so it is never half-written. A
+    deployment's code is a copy, as in Azure: later edits do not change what is deployed.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder = folder / name
+        self.name = name
+
+    def read(self) -> Endpoint:
+        """The endpoint as it is now."""
+        file = self.folder / STATE
+        if not file.is_file():
+            return Endpoint(self.name)
+        state = read_json(file)
+        deployments = {n: Deployment(**d) for n, d in state.pop("deployments").items()}
+        return Endpoint(**state, deployments=deployments)
+
+    def key(self) -> str:
+        """The key that a client must give; made at first use, readable by this user only."""
+        file = self.folder / "key"
+        if not file.is_file():
+            write_text(file, secrets.token_urlsafe(32))  # mkstemp made it 0600
+        return file.read_text(encoding="utf-8")
+
+    def create(self, name: str, version: ModelVersion, deployment_file: Path, model: Path) -> None:
+        """Add a deployment of a version at 0 % of the traffic; again, it is made anew."""
+        settings = read_yaml(deployment_file).data
+        code = settings["code_configuration"]
+        source = (deployment_file.parent / code["code"]).resolve()
+        partial = self.folder / f".{name}"
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(source, partial / "code", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        write_json(
+            partial / "served.json",
+            {
+                "scoring_script": code["scoring_script"],
+                "environment_variables": {
+                    key: str(value)
+                    for key, value in (settings.get("environment_variables") or {}).items()
+                },
+                "model_folder": os.path.relpath(model, self.folder),
+            },
+        )
+        endpoint = self.read()
+        if name in endpoint.deployments:
+            self.delete(name)
+        shutil.rmtree(self.folder_of(name), ignore_errors=True)
+        partial.rename(self.folder_of(name))
+        endpoint = self.read()
+        deployments = {**endpoint.deployments, name: Deployment(name, version.number, now())}
+        self._write(replace(endpoint, deployments=deployments))
+
+    def tag(self, name: str, tags: dict[str, str]) -> None:
+        """Add tags to a deployment."""
+        endpoint = self.read()
+        old = endpoint.deployments[name]
+        new = replace(old, tags={**old.tags, **tags})
+        self._write(replace(endpoint, deployments={**endpoint.deployments, name: new}))
+
+    def delete(self, name: str) -> None:
+        """Remove a deployment.
+
+        Raises:
+            MlopsError: it gets traffic.
+        """
+        endpoint = self.read()
+        if endpoint.traffic.get(name):
+            raise MlopsError(f"the deployment `{name}` gets traffic and cannot be deleted")
+        deployments = {n: d for n, d in endpoint.deployments.items() if n != name}
+        traffic = {n: share for n, share in endpoint.traffic.items() if n != name}
+        self._write(replace(endpoint, deployments=deployments, traffic=traffic))
+        shutil.rmtree(self.folder_of(name), ignore_errors=True)
+
+    def set_traffic(self, traffic: dict[str, int], tags: dict[str, str]) -> None:
+        """Replace traffic and tags."""
+        self._write(replace(self.read(), traffic=traffic, tags=tags))
+
+    def folder_of(self, deployment: str) -> Path:
+        """Where a deployment lies."""
+        return self.folder / deployment
+
+    def code_of(self, deployment: str) -> Path:
+        """The deployed copy of the code."""
+        return self.folder_of(deployment) / "code"
+
+    def served(self, deployment: str) -> dict[str, Any]:
+        """What the server of a deployment needs; the model's folder is absolute."""
+        served: dict[str, Any] = read_json(self.folder_of(deployment) / "served.json")
+        served["model_folder"] = str((self.folder / served["model_folder"]).resolve())
+        return served
+
+    def _write(self, endpoint: Endpoint) -> None:
+        write_json(self.folder / STATE, asdict(endpoint))

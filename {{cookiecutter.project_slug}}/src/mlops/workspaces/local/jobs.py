@@ -1,0 +1,198 @@
+"""Pipeline jobs as processes: in the order of the graph, side by side, reused where unchanged."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import shutil
+import subprocess
+import time
+import uuid
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+from mlops.digests import digest_of, digest_path
+from mlops.errors import MlopsError
+from mlops.files import write_json
+from mlops.pipeline import (
+    PARENT_INPUT,
+    PATH_TYPES,
+    STEP_OUTPUT,
+    Component,
+    Pipeline,
+    Step,
+    fill_command,
+)
+from mlops.workspaces import Report, StepResult
+from mlops.workspaces.local.processes import code_environment, start, stop, tail
+
+
+class StepFailed(MlopsError):
+    """A step ended with an exit status other than 0; carries the end of its log."""
+
+    def __init__(self, step: str, status: int, log: Path) -> None:
+        # A step that ends with 3 was refused by a rule, such as the contract; so is the job.
+        self.exit_status = 3 if status == 3 else 1
+        super().__init__(
+            f"step `{step}` ended with exit status {status}; the end of its log {log}:\n{tail(log)}"
+        )
+
+
+class JobRunner:
+    """Runs one job.
+
+    The outputs of a step lie in a folder that is named by the digest of what the step reads:
+    its command, code, inputs, packages and Python. A step that finds its folder is not run again.
+    The folder gets its name only when the step is done, so a killed step leaves nothing to reuse.
+    """
+
+    def __init__(
+        self, folder: Path, pipeline: Pipeline, inputs: dict[str, Any], *,
+        packages: Path, variables: dict[str, str], cache: bool, report: Report,
+    ) -> None:  # fmt: skip
+        self.steps = folder / "steps"
+        self.pipeline, self.inputs = pipeline, inputs
+        self.packages, self.variables = packages, variables
+        self.cache, self.report = cache, report
+        self.digests: dict[str, str] = {}
+        self.outputs: dict[str, Path] = {}
+        self.logs: dict[str, Path] = {}
+        self._hashed: dict[Path, str] = {}
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def run(self) -> list[StepResult]:
+        """Run all steps.
+
+        Raises:
+            StepFailed: for the first step that fails; steps that run beside it are ended.
+        """
+        self.steps.mkdir(parents=True, exist_ok=True)
+        for left_behind in self.steps.glob(".partial-*"):
+            shutil.rmtree(left_behind)
+        graph = self.pipeline.order()
+        results: list[StepResult] = []
+        futures: dict[Future[StepResult], str] = {}
+        with ThreadPoolExecutor(max_workers=max(len(self.pipeline.steps), 1)) as pool:
+            try:
+                while graph.is_active():
+                    for name in graph.get_ready():
+                        futures[pool.submit(self._step, self.pipeline.steps[name])] = name
+                    for future in wait(futures, return_when=FIRST_COMPLETED).done:
+                        name = futures.pop(future)
+                        results.append(future.result())
+                        graph.done(name)
+            finally:
+                for process in list(self._running.values()):
+                    stop(process)
+        return results
+
+    def _step(self, step: Step) -> StepResult:
+        component, started = step.component, time.perf_counter()
+        digest = self._digest(step)
+        folder = self.steps / f"{step.name}-{digest[:16]}"
+        reused = folder.is_dir()
+        if not reused:
+            self.report(f"{step.name} ...")
+            self._execute(step, folder)
+        self.digests[step.name] = digest
+        self.logs[step.name] = folder / "log.txt"
+        for name in component.ports("outputs"):
+            self.outputs[f"{step.name}.{name}"] = folder / "outputs" / name
+        seconds = 0.0 if reused else time.perf_counter() - started
+        self.report(f"{step.name} {'reused' if reused else f'done in {seconds:.1f} s'}")
+        return StepResult(step.name, seconds, reused, folder / "log.txt")
+
+    def _execute(self, step: Step, folder: Path) -> None:
+        component = step.component
+        partial = self.steps / f".partial-{uuid.uuid4().hex[:8]}"
+        outputs = {name: partial / "outputs" / name for name in component.ports("outputs")}
+        for name, spec in component.ports("outputs").items():
+            (outputs[name].parent if spec["type"] == "uri_file" else outputs[name]).mkdir(
+                parents=True, exist_ok=True
+            )
+        command = fill_command(
+            component,
+            {name: self._argument(value) for name, value in self._values(step).items()},
+            {name: _quote(path) for name, path in outputs.items()},
+        )
+        log = partial / "log.txt"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("wb") as stream:
+            process = start(
+                _shell(command), folder=component.code, log=stream,
+                environment=code_environment(component.code, **self.variables),
+            )  # fmt: skip
+            self._running[step.name] = process
+            status = process.wait()
+            self._running.pop(step.name, None)
+        if status:
+            kept = self.steps / f"failed-{step.name}"
+            shutil.rmtree(kept, ignore_errors=True)
+            partial.rename(kept)
+            self.logs[step.name] = kept / "log.txt"
+            raise StepFailed(step.name, status, kept / "log.txt")
+        write_json(partial / "step.json", {"step": step.name, "command": command.strip()})
+        partial.rename(folder)
+
+    def _values(self, step: Step) -> dict[str, Any]:
+        """What each input of a step is: a path or a literal."""
+        values: dict[str, Any] = {
+            name: spec["default"]
+            for name, spec in step.component.ports("inputs").items()
+            if "default" in spec
+        }
+        for name, value in step.inputs.items():
+            text = str(value).strip()
+            if match := PARENT_INPUT.fullmatch(text):
+                value = self.inputs[match[1]]
+            elif match := STEP_OUTPUT.fullmatch(text):
+                value = self.outputs[f"{match[1]}.{match[2]}"]
+            elif step.component.ports("inputs")[name]["type"] in PATH_TYPES:
+                value = (self.pipeline.document.path.parent / text).resolve()
+            values[name] = value
+        return values
+
+    def _digest(self, step: Step) -> str:
+        if not (self.cache and step.component.is_deterministic):
+            return uuid.uuid4().hex
+        inputs: dict[str, Any] = {}
+        for name, value in self._values(step).items():
+            match = STEP_OUTPUT.fullmatch(str(step.inputs.get(name, "")).strip())
+            if match:
+                inputs[name] = [self.digests[match[1]], match[2]]
+            else:
+                inputs[name] = self._hash(value) if isinstance(value, Path) else value
+        return digest_of([*self._surroundings(step.component), inputs])
+
+    def _surroundings(self, component: Component) -> list[str]:
+        return [
+            component.command,
+            self._hash(component.code),
+            self._hash(self.packages),
+            platform.python_version(),
+        ]
+
+    def _hash(self, path: Path) -> str:
+        if path not in self._hashed:
+            self._hashed[path] = digest_path(path)
+        return self._hashed[path]
+
+    @staticmethod
+    def _argument(value: Any) -> str:
+        if isinstance(value, bool):
+            return str(value).lower()
+        return _quote(value)
+
+
+def _quote(value: Any) -> str:
+    if platform.system() == "Windows":
+        return subprocess.list2cmdline([str(value)])
+    return shlex.quote(str(value))
+
+
+def _shell(command: str) -> list[str]:
+    """The command as Azure runs it, by a shell; Windows has none that reads the same."""
+    if platform.system() == "Windows":
+        return ["cmd", "/c", " ".join(command.split())]
+    return ["/bin/sh", "-c", f"set -e\n{command}"]

@@ -1,0 +1,46 @@
+"""Starting guarded processes, and what they need to find the project's code."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO
+
+from mlops.workspaces.local import guard
+
+
+def start(command: list[str], *, folder: Path, log: IO[bytes], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Start a command in `folder` that ends when this process does; its output goes to `log`."""
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", guard.__file__, *command],
+        cwd=folder, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT,
+        env=environment, start_new_session=os.name == "posix",
+    )  # fmt: skip
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process that `start` started, and all that it started."""
+    if process.stdin:
+        process.stdin.close()
+    process.wait()
+
+
+def code_environment(code: Path, **more: str) -> dict[str, str]:
+    """The variables for a process that runs code from a folder with this Python."""
+    return {
+        **os.environ,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+        "PYTHONPATH": str(code),
+        "PYTHONUNBUFFERED": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        **more,
+    }
+
+
+def tail(log: Path, lines: int = 20) -> str:
+    """The end of a log, indented."""
+    text = log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
+    return "\n".join(f"    {line}" for line in text)

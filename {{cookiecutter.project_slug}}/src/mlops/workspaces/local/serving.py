@@ -1,0 +1,215 @@
+"""The online endpoint on this machine: a server per deployment, and the traffic between them.
+
+A deployment is served by azureml-inference-server-http, as in Azure; in front of it stands a
+small router with what Azure's front end does: key authentication, the split of the traffic, and
+the header `azureml-model-deployment`, which chooses a deployment and names the one that answered.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import random
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from mlops.errors import MlopsError
+from mlops.workspaces import Endpoint, Response
+from mlops.workspaces.local import inference_server
+from mlops.workspaces.local.endpoints import EndpointStore
+from mlops.workspaces.local.processes import code_environment, start, stop, tail
+
+HOST = "127.0.0.1"
+DEPLOYMENT_HEADER = "azureml-model-deployment"
+SECONDS_TO_START = 120
+SECONDS_TO_ANSWER = 180  # Azure's limit for a request
+
+
+class ModelServer:
+    """The inference server of one deployment."""
+
+    def __init__(self, store: EndpointStore, deployment: str) -> None:
+        self.port = free_port()
+        self._log = store.folder_of(deployment) / "server.log"
+        settings = store.served(deployment)
+        code = store.code_of(deployment)
+        with self._log.open("wb") as stream:
+            self._process = start(
+                [sys.executable, inference_server.__file__, "--entry_script",
+                 str(code / settings["scoring_script"]), "--port", str(self.port)],
+                folder=code, log=stream,
+                environment=code_environment(
+                    code, AML_APP_ROOT=str(code), AZUREML_MODEL_DIR=settings["model_folder"],
+                    # One for all servers, in the user's home: of no use here.
+                    GUNICORN_CMD_ARGS="--no-control-socket",
+                    **settings["environment_variables"],
+                ),
+            )  # fmt: skip
+
+    def wait(self) -> None:
+        """Wait until it answers. Raises MlopsError with the end of its log if it ends instead."""
+        deadline = time.monotonic() + SECONDS_TO_START
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                break
+            with suppress(OSError, http.client.HTTPException):
+                connection = http.client.HTTPConnection(HOST, self.port, timeout=5)
+                connection.request("GET", "/")
+                if connection.getresponse().status == 200:
+                    return
+            time.sleep(0.05)
+        self.stop()
+        raise MlopsError(f"the model's server did not start; the end of {self._log}:\n{tail(self._log)}")
+
+    def post(self, body: bytes) -> tuple[int, bytes]:
+        """Send a scoring request."""
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=SECONDS_TO_ANSWER)
+        try:
+            connection.request("POST", "/score", body, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    def stop(self) -> None:
+        """End the server."""
+        stop(self._process)
+
+
+class Router:
+    """Answers for an endpoint. Follows its state: a changed traffic counts from the next request."""
+
+    def __init__(self, store: EndpointStore, port: int = 0) -> None:
+        self._store = store
+        self._servers: dict[str, ModelServer] = {}
+        self._lock = threading.Lock()
+        self._http = _listen(port, self)
+        self.port = self._http.server_address[1]
+        self._thread = threading.Thread(target=self._http.serve_forever, daemon=True)
+        self._thread.start()
+
+    def start_servers(self) -> None:
+        """Start the servers of all deployments that get traffic."""
+        for name, share in self._store.read().traffic.items():
+            if share:
+                self._server(name)
+
+    def start_server(self, name: str) -> None:
+        """Start the server of a deployment anew, and wait until it answers."""
+        self._forget(name)
+        self._server(name)
+
+    def answer(self, key: str | None, deployment: str | None, body: bytes) -> tuple[int, bytes, str]:
+        """Status, body and the deployment that answered."""
+        if key is None or not secrets.compare_digest(key, self._store.key()):
+            return 401, _error("give the endpoint's key as `Authorization: Bearer KEY`"), ""
+        endpoint = self._store.read()
+        name = deployment or _choose(endpoint)
+        if name is None:
+            return 404, _error("the endpoint has no deployment that gets traffic"), ""
+        if name not in endpoint.deployments:
+            known = ", ".join(endpoint.deployments) or "none"
+            return 404, _error(f"there is no deployment `{name}`, only: {known}"), ""
+        try:
+            status, answer = self._server(name).post(body)
+        except (OSError, http.client.HTTPException, MlopsError) as error:
+            self._forget(name)
+            return 502, _error(f"the deployment `{name}` does not answer: {error}"), name
+        return status, answer, name
+
+    def close(self) -> None:
+        """Stop listening and end the servers."""
+        self._http.shutdown()
+        self._http.server_close()
+        for name in list(self._servers):
+            self._forget(name)
+
+    def _server(self, name: str) -> ModelServer:
+        with self._lock:
+            if name not in self._servers:
+                server = ModelServer(self._store, name)
+                server.wait()
+                self._servers[name] = server
+            return self._servers[name]
+
+    def _forget(self, name: str) -> None:
+        server = self._servers.pop(name, None)
+        if server:
+            server.stop()
+
+
+def post(port: int, key: str, body: bytes, deployment: str | None) -> Response:
+    """Send a request to a router, as any client of the endpoint would."""
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
+    if deployment:
+        headers[DEPLOYMENT_HEADER] = deployment
+    started = time.perf_counter()
+    connection = http.client.HTTPConnection(HOST, port, timeout=SECONDS_TO_ANSWER + SECONDS_TO_START)
+    try:
+        connection.request("POST", "/score", body, headers)
+        response = connection.getresponse()
+        text = response.read().decode("utf-8", errors="replace")
+    finally:
+        connection.close()
+    milliseconds = 1000 * (time.perf_counter() - started)
+    return Response(response.status, text, milliseconds, response.getheader(DEPLOYMENT_HEADER) or "")
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _choose(endpoint: Endpoint) -> str | None:
+    shares = {name: share for name, share in endpoint.traffic.items() if share}
+    return random.choices(list(shares), list(shares.values()))[0] if shares else None
+
+
+def _error(message: str) -> bytes:
+    return json.dumps({"error": {"message": message}}).encode("utf-8")
+
+
+def _listen(port: int, router: Router) -> ThreadingHTTPServer:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._send(200, b"Healthy", "")
+
+        def do_POST(self) -> None:
+            kind, _, key = (self.headers.get("Authorization") or "").partition(" ")
+            length = self.headers.get("Content-Length", "")
+            if self.path.partition("?")[0] != "/score":
+                return self._send(404, _error("post to /score"), "")
+            if not length.isdigit():
+                return self._send(411, _error("give the length of the body as `Content-Length`"), "")
+            body = self.rfile.read(int(length))
+            wanted = self.headers.get(DEPLOYMENT_HEADER)
+            self._send(*router.answer(key if kind == "Bearer" else None, wanted, body))
+
+        def _send(self, status: int, body: bytes, deployment: str) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json" if body[:1] in b"{[" else "text/plain")
+            self.send_header("Content-Length", str(len(body)))
+            if deployment:
+                self.send_header(DEPLOYMENT_HEADER, deployment)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            """Azure's front end logs nothing to the terminal either."""
+
+    try:
+        return ThreadingHTTPServer((HOST, port), Handler)
+    except OSError:
+        if port == 0:
+            raise
+        return ThreadingHTTPServer((HOST, 0), Handler)

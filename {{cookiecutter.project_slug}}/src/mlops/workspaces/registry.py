@@ -1,0 +1,124 @@
+"""The model registry and the runs of a workspace, through MLflow.
+
+Works on any tracking server: the local workspace's SQLite file, or Azure ML's through
+azureml-mlflow, where the register step runs inside a job.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlops.digests import digest_path
+from mlops.project import Environment
+from mlops.workspaces import ModelVersion
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+# A decision, a model and its evidence lie under these names in a run's artifacts.
+MODEL, EVALUATION, HELD_OUT, DECISION = "model", "evaluation", "held_out", "decision"
+
+
+def quiet_mlflow() -> None:
+    """No telemetry, and no chatter on the terminal; set before MLflow is imported."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+
+
+class Registry:
+    """The versions of one registered model, seen from one environment."""
+
+    def __init__(self, client: MlflowClient, environment: Environment) -> None:
+        self.client = client
+        self.model = environment.settings.model
+        self.environment = environment.name
+        self._alias = f"champion-{environment.name}"
+
+    def versions(self) -> list[ModelVersion]:
+        """The versions that passed this environment's gate, in the order of their numbers."""
+        found = [version for version in self._all() if version.passed("gate")]
+        return sorted(found, key=lambda version: version.number)
+
+    def champion(self) -> ModelVersion | None:
+        """The version that carries this environment's champion alias."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self._read(self.client.get_model_version_by_alias(self.model, self._alias))
+        except MlflowException:
+            return None
+
+    def set_champion(self, version: ModelVersion) -> None:
+        """Move this environment's champion alias."""
+        self.client.set_registered_model_alias(self.model, self._alias, str(version.number))
+
+    def set_tags(self, version: ModelVersion, tags: dict[str, str]) -> ModelVersion:
+        """Add tags to a version; the version as it is then."""
+        for key, value in tags.items():
+            self.client.set_model_version_tag(self.model, str(version.number), key, value)
+        return self._read(self.client.get_model_version(self.model, str(version.number)))
+
+    def register(self, run_id: str, tags: dict[str, str]) -> ModelVersion:
+        """A new version from the model in a run's artifacts.
+
+        A version with the same model digest is that version already: registering again after a
+        crash, or a training that changed nothing, adds none.
+        """
+        for version in self._all():
+            if version.digest == tags["model_digest"]:
+                return self.set_tags(version, {f"gate.{self.environment}": "passed"})
+        self._create_model()
+        source = f"{self.client.get_run(run_id).info.artifact_uri}/{MODEL}"
+        created = self.client.create_model_version(self.model, source, run_id, tags=tags)
+        return self._read(created)
+
+    def _create_model(self) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.create_registered_model(self.model)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def _all(self) -> list[ModelVersion]:
+        versions: list[ModelVersion] = []
+        token: str | None = None
+        while token != "":
+            page = self.client.search_model_versions(f"name = '{self.model}'", page_token=token)
+            versions += [self._read(version) for version in page]
+            token = page.token or ""
+        return versions
+
+    def _read(self, version: Any) -> ModelVersion:
+        created = datetime.datetime.fromtimestamp(
+            version.creation_timestamp / 1000, datetime.timezone.utc
+        )
+        return ModelVersion(
+            name=version.name,
+            # MLflow and Azure give numbers as text; as text, 10 would come before 9.
+            number=int(version.version),
+            environment=self.environment,
+            run_id=version.run_id,
+            created=created.isoformat(timespec="seconds"),
+            tags=dict(version.tags),
+        )
+
+
+def log_model(client: MlflowClient, run_id: str, model: Path, contract: Path) -> str:
+    """Log a model together with its contract, and return the digest of the two."""
+    with tempfile.TemporaryDirectory() as folder:
+        packed = Path(folder) / MODEL
+        shutil.copytree(model, packed)
+        shutil.copyfile(contract, packed / "contract.yml")
+        client.log_artifacts(run_id, str(packed), MODEL)
+        return digest_path(packed)
