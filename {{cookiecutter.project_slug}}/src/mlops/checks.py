@@ -13,7 +13,8 @@ from mlops.contract import Contract, load_contract
 from mlops.documents import Document, Finding, InvalidFile, did_you_mean, read_yaml
 from mlops.errors import MlopsError, UsageError
 from mlops.gate import check_settings
-from mlops.pipeline import PLACEHOLDER, Component, inspect_pipeline, is_local_path
+from mlops.pipeline import PLACEHOLDER, Component, is_local_path
+from mlops.pipeline_checks import inspect_pipeline
 from mlops.project import Project
 
 RUNS_A_STEP = "mlops.step"
@@ -108,15 +109,23 @@ def _check_pipeline(project: Project, path: Path, contract: Contract | None) -> 
         yield from error.findings
         return
     yield from findings
-    for component in {id(step.component): step.component for step in pipeline.steps.values()}.values():
+    for component in {
+        id(step.component): step.component for step in pipeline.steps.values()
+    }.values():
         yield from _check_step_function(project, component)
     data = pipeline.inputs.get("data")
-    if contract and path == project.training_pipeline and is_local_path(data):
+    if (
+        contract
+        and path == project.training_pipeline
+        and isinstance(data, dict)
+        and is_local_path(data)
+    ):
         yield from _check_data(pipeline.document, path.parent / data["path"], contract)
 
 
 def _check_data(document: Document, path: Path, contract: Contract) -> Iterator[Finding]:
-    from mlops.tables import TableCheck, iterate_table
+    from mlops.tables import iterate_table
+    from mlops.validation import TableCheck
 
     if not path.is_file():
         return  # the pipeline's own check names it
@@ -183,7 +192,9 @@ def _check_deployment(path: Path) -> Iterator[Finding]:
         return
     folder = path.parent / str(code["code"])
     if not folder.is_dir():
-        yield document.finding(f"the folder {code['code']} is missing", "code_configuration", "code")
+        yield document.finding(
+            f"the folder {code['code']} is missing", "code_configuration", "code"
+        )
     elif not (folder / str(code["scoring_script"])).is_file():
         problem = f"the file {code['scoring_script']} is missing in {code['code']}"
         yield document.finding(problem, "code_configuration", "scoring_script")

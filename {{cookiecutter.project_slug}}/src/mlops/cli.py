@@ -1,27 +1,20 @@
-"""The command line: parse, call, print; nothing else. Exit status: 0 done, 1 failed, 2 wrong
-usage, 3 refused by a rule."""
+"""The command line: parse, call, print; nothing else.
+
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 refused by a rule.
+"""
 
 from __future__ import annotations
 
-import errno
 import os
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import typer
 
-from mlops.console import Console, number
 from mlops.errors import MlopsError, Refused, UsageError
-
-if TYPE_CHECKING:
-    from mlops.decisions import Decision
-    from mlops.project import Project
-    from mlops.workspaces import Workspace
+from mlops.session import session
+from mlops.views import say_decision, say_status, show_decision
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,46 +30,6 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Version = Annotated[
     Optional[int], typer.Option("--version", help="The model version; default: the newest.")
 ]
-
-
-@dataclass
-class Session:
-    """What a command works with."""
-
-    console: Console
-    project: Project
-    _open: dict[str, Workspace]
-
-    def workspace(self, name: str | None) -> Workspace:
-        """The workspace of an environment, closed when the command ends."""
-        from mlops.workspaces import open_workspace
-
-        name = name or self.project.environments[0]
-        if name not in self._open:
-            self._open[name] = open_workspace(self.project, name)
-        return self._open[name]
-
-
-@contextmanager
-def session(as_json: bool) -> Iterator[Session]:
-    """A session whose errors become messages and exit statuses."""
-    console = Console(as_json=as_json)
-    opened: dict[str, Workspace] = {}
-    try:
-        from mlops.project import find_project
-
-        yield Session(console, find_project(), opened)
-    except MlopsError as error:
-        _fail(console, str(error), error.exit_status)
-    except KeyboardInterrupt:
-        _fail(console, "interrupted; run the command again to go on", 130)
-    except Exception as error:
-        if not _is_disk_full(error):
-            raise
-        _fail(console, f"the disk is full: {error}; free some space and run the command again", 1)
-    finally:
-        for workspace in opened.values():
-            workspace.close()
 
 
 @app.command(epilog="Example: mlops check --env prod")
@@ -103,7 +56,9 @@ def check(env: Env = None, json: Json = False) -> None:
 @app.command(epilog="Example: mlops train --env dev --set learning_rate=0.05")
 def train(
     env: Env = None,
-    data: Annotated[Optional[Path], typer.Option(help="A table in place of the pipeline's.")] = None,
+    data: Annotated[
+        Optional[Path], typer.Option(help="A table in place of the pipeline's.")
+    ] = None,
     set_: Annotated[
         Optional[list[str]], typer.Option("--set", help="NAME=VALUE for an input of the pipeline.")
     ] = None,
@@ -117,10 +72,17 @@ def train(
         settings = _settings(set_ or [])
         workspace = s.workspace(env)
         done = training.train(
-            s.project, workspace, data=data, settings=settings, cache=cache, report=s.console.progress
+            s.project,
+            workspace,
+            data=data,
+            settings=settings,
+            cache=cache,
+            report=s.console.progress,
         )
-        s.console.result({"job": done.job.name, "decision": done.decision.record(), "card": str(done.card)})
-        _say_decision(s.console, done.decision)
+        s.console.result(
+            {"job": done.job.name, "decision": done.decision.record(), "card": str(done.card)}
+        )
+        say_decision(s.console, done.decision)
         s.console.say(f"model card: {_relative(done.card)}")
         if done.version is None:
             raise Refused(f"the gate refused the model: {'; '.join(done.decision.refusals)}")
@@ -130,7 +92,9 @@ def train(
 @app.command(epilog="Example: mlops promote --from dev --to staging")
 def promote(
     from_: Annotated[str, typer.Option("--from", help="Where the version is.")],
-    to: Annotated[Optional[str], typer.Option("--to", help="Default: the next environment.")] = None,
+    to: Annotated[
+        Optional[str], typer.Option("--to", help="Default: the next environment.")
+    ] = None,
     env: Annotated[Optional[str], typer.Option("--env", help="Another name of --to.")] = None,
     version: Annotated[
         Optional[int], typer.Option("--version", help="Default: the champion of --from.")
@@ -149,8 +113,10 @@ def promote(
             s.project, source, s.workspace(name), version, report=s.console.progress
         )
         s.console.result({"version": received.number, "decision": decision.record()})
-        _say_decision(s.console, decision)
-        s.console.say(f"{received} ({received.origin}) is in {name}; next: mlops deploy --env {name}")
+        say_decision(s.console, decision)
+        s.console.say(
+            f"{received} ({received.origin}) is in {name}; next: mlops deploy --env {name}"
+        )
 
 
 @app.command(epilog="Example: mlops deploy --env staging")
@@ -160,7 +126,7 @@ def deploy(env: Env = None, version: Version = None, json: Json = False) -> None
 
     with session(json) as s:
         workspace = s.workspace(env)
-        _show(s.console, release.deploy(workspace, version, report=s.console.progress))
+        show_decision(s.console, release.deploy(workspace, version, report=s.console.progress))
         s.console.say(f"next: mlops rollout --env {workspace.environment.name}")
 
 
@@ -171,7 +137,7 @@ def rollout(env: Env = None, version: Version = None, json: Json = False) -> Non
 
     with session(json) as s:
         workspace = s.workspace(env)
-        _show(s.console, release.rollout(workspace, version, report=s.console.progress))
+        show_decision(s.console, release.rollout(workspace, version, report=s.console.progress))
         s.console.say(f"to go back: mlops rollback --env {workspace.environment.name}")
 
 
@@ -181,7 +147,7 @@ def rollback(env: Env = None, json: Json = False) -> None:
     from mlops import release
 
     with session(json) as s:
-        _show(s.console, release.rollback(s.workspace(env), report=s.console.progress))
+        show_decision(s.console, release.rollback(s.workspace(env), report=s.console.progress))
 
 
 @app.command(epilog="Example: mlops serve --env prod --port 5001")
@@ -199,7 +165,8 @@ def serve(
 def invoke(
     env: Env = None,
     input_: Annotated[
-        Optional[Path], typer.Option("--input", help="A request; default: one made from the contract.")
+        Optional[Path],
+        typer.Option("--input", help="A request; default: one made from the contract."),
     ] = None,
     deployment: Annotated[Optional[str], typer.Option(help="Ask this deployment only.")] = None,
     json: Json = False,
@@ -247,7 +214,7 @@ def status(env: Env = None, json: Json = False) -> None:
         names = [env] if env else s.project.environments
         found = [status_of(s.workspace(name)) for name in names]
         s.console.result(found)
-        _say_status(s.console, found)
+        say_status(s.console, found)
 
 
 @app.command(epilog="Example: mlops ui --env dev")
@@ -281,44 +248,6 @@ def main() -> None:
     app()
 
 
-def _show(console: Console, decision: Decision) -> None:
-    console.result(decision.record())
-    _say_decision(console, decision)
-
-
-def _say_decision(console: Console, decision: Decision) -> None:
-    verdict = "accepted" if decision.accepted else "refused"
-    subject = f"version {decision.version}" if decision.version else "the model"
-    console.say(f"{decision.kind} in {decision.environment}: {verdict} {subject}")
-    for line in decision.checks:
-        console.say(f"  {line.show()}")
-
-
-def _say_status(console: Console, found: list[dict[str, Any]]) -> None:
-    rows = []
-    for state in found:
-        live = {d["version"]: d for d in state["endpoint"]["deployments"]}
-        champion = (state["champion"] or {}).get("version")
-        for version in state["versions"]:
-            deployed = live.get(version["version"])
-            rows.append(
-                (
-                    state["environment"],
-                    f"{version['version']}{' *' if version['version'] == champion else ''}",
-                    version["origin"],
-                    ", ".join(f"{k} {number(v)}" for k, v in list(version["metrics"].items())[:6]),
-                    f"{deployed['name']}: {deployed['traffic']} %" if deployed else version["rollout"] or "-",
-                    version["created"],
-                    version["git_commit"][:8] + ("+" if version["git_dirty"] == "true" else ""),
-                )
-            )
-        if not state["versions"]:
-            rows.append((state["environment"], "-", "", "", "-", "", ""))
-    head = ("environment", "version", "from", "metrics", "traffic", "registered", "commit")
-    console.table(head, rows)
-    console.say("* the champion; + the files differed from the commit")
-
-
 def _settings(pairs: list[str]) -> dict[str, str]:
     wrong = [pair for pair in pairs if "=" not in pair]
     if wrong:
@@ -328,17 +257,3 @@ def _settings(pairs: list[str]) -> dict[str, str]:
 
 def _relative(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def _fail(console: Console, message: str, status: int) -> None:
-    console.progress(f"error: {message}")
-    raise typer.Exit(status)
-
-
-def _is_disk_full(error: Exception) -> bool:
-    full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-    return full or "database or disk is full" in str(error)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from mlops.files import to_json
@@ -28,7 +29,9 @@ class Console:
         if self.as_json:
             sys.stdout.write(to_json(value))
 
-    def table(self, head: tuple[str, ...], rows: list[tuple[str, ...]], title: str = "") -> None:
+    def table(
+        self, head: tuple[str, ...], rows: Sequence[tuple[str, ...]], title: str = ""
+    ) -> None:
         """A table; plain text in a pipe, too."""
         if self.as_json:
             return

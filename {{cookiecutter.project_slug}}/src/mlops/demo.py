@@ -15,9 +15,9 @@ from mlops.console import number
 from mlops.decisions import Decision
 from mlops.documents import InvalidFile
 from mlops.errors import Refused
+from mlops.inference import score_table
 from mlops.probes import request_body
 from mlops.project import Project
-from mlops.inference import score_table
 from mlops.status import status_of
 from mlops.workspaces import ModelVersion, Report, Response, Workspace
 
@@ -99,7 +99,9 @@ def run(
             trained = training.train(project, workspace(path[0]), settings=settings, report=report)
         account.decisions.append(trained.decision)
         if trained.version is None:
-            raise Refused(f"the gate refused the {title} model: {'; '.join(trained.decision.refusals)}")
+            raise Refused(
+                f"the gate refused the {title} model: {'; '.join(trained.decision.refusals)}"
+            )
         version = trained.version
         for name in path:
             if name != path[0]:

@@ -17,7 +17,9 @@ def request_from(path: Path | None, contract: Path) -> bytes:
     if path is None:
         return json.dumps({"input_data": load_contract(contract).examples(1)}).encode("utf-8")
     if not path.is_file():
-        raise UsageError(f'{path}: there is no such file; write a request such as {{"input_data": [...]}}')
+        raise UsageError(
+            f'{path}: there is no such file; write a request such as {{"input_data": [...]}}'
+        )
     return path.read_bytes()
 
 

@@ -7,6 +7,7 @@ The definitions are scikit-learn's (`sklearn.metrics`), and the tests compare wi
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,12 @@ from mlops.contract import Contract
 
 if TYPE_CHECKING:
     import numpy as np
+    import numpy.typing as npt
     import pandas as pd
+
+    Array = npt.NDArray[np.float64]
+    Integers = npt.NDArray[np.int64]
+    Booleans = npt.NDArray[np.bool_]
 
 CONFIDENCE = 0.95
 RESAMPLES = 1000
@@ -137,7 +143,7 @@ def slices(contract: Contract, table: pd.DataFrame) -> Iterator[tuple[str, pd.Se
                 yield f"{part.column} = {value}", values == value
         else:
             edges = [float("-inf"), *part.edges, float("inf")]
-            for low, high in zip(edges, edges[1:]):
+            for low, high in itertools.pairwise(edges):
                 rows = (values >= low) & (values < high)
                 if rows.any():
                     yield f"{part.column} {_interval(low, high)}", rows
@@ -153,14 +159,14 @@ def _interval(low: float, high: float) -> str:
 
 def _resample(
     contract: Contract, truth: pd.Series, models: list[pd.DataFrame]
-) -> list[dict[str, np.ndarray]]:
+) -> list[dict[str, Array]]:
     """Each model's metrics on the same bootstrap resamples of the rows."""
     import numpy as np
 
     generator = np.random.default_rng(0)
     rows = len(truth)
     at_once = max(1, min(RESAMPLES, WEIGHTS_AT_ONCE // rows))
-    parts: list[list[dict[str, np.ndarray]]] = [[] for _ in models]
+    parts: list[list[dict[str, Array]]] = [[] for _ in models]
     for start in range(0, RESAMPLES, at_once):
         count = min(at_once, RESAMPLES - start)
         weights = generator.multinomial(rows, np.full(rows, 1 / rows), size=count).astype("float64")
@@ -169,7 +175,7 @@ def _resample(
     return [{name: np.concatenate([p[name] for p in part]) for name in part[0]} for part in parts]
 
 
-def _quantile(values: np.ndarray, share: float) -> float:
+def _quantile(values: Array, share: float) -> float:
     """A quantile of the resamples in which the metric is defined; NaN if it is in none."""
     import numpy as np
 
@@ -178,8 +184,8 @@ def _quantile(values: np.ndarray, share: float) -> float:
 
 
 def _weighted(
-    contract: Contract, truth: pd.Series, predictions: pd.DataFrame, weights: np.ndarray
-) -> dict[str, np.ndarray]:
+    contract: Contract, truth: pd.Series, predictions: pd.DataFrame, weights: Array
+) -> dict[str, Array]:
     """Each metric for each of b weightings of the n rows; `weights` is b by n."""
     import numpy as np
 
@@ -199,19 +205,22 @@ def _weighted(
         )
 
 
-def _regression(
-    truth: np.ndarray, answers: np.ndarray, weights: np.ndarray
-) -> dict[str, np.ndarray]:
+def _regression(truth: Array, answers: Array, weights: Array) -> dict[str, Array]:
     errors, total = truth - answers, weights.sum(axis=1)
     mse = weights @ errors**2 / total
     centre = truth - truth.mean()  # keeps the variance's difference of squares exact
     variance = weights @ centre**2 / total - (weights @ centre / total) ** 2
-    return {"mae": weights @ abs(errors) / total, "mse": mse, "rmse": mse**0.5, "r2": 1 - mse / variance}
+    return {
+        "mae": weights @ abs(errors) / total,
+        "mse": mse,
+        "rmse": mse**0.5,
+        "r2": 1 - mse / variance,
+    }
 
 
 def _classification(
-    truth: np.ndarray, answers: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
-) -> dict[str, np.ndarray]:
+    truth: Integers, answers: Integers, probabilities: Array, weights: Array
+) -> dict[str, Array]:
     import numpy as np
 
     classes = np.arange(probabilities.shape[1])
@@ -222,9 +231,9 @@ def _classification(
     # is never predicted has precision 0.
     present = (truths + claims) > 0
 
-    def macro(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    def macro(part: Array, whole: Array) -> Array:
         ratios = np.where(whole > 0, part / whole, 0.0)
-        mean: np.ndarray = (ratios * present).sum(axis=1) / present.sum(axis=1)
+        mean: Array = (ratios * present).sum(axis=1) / present.sum(axis=1)
         return mean
 
     tiny = np.finfo("float64").eps
@@ -241,7 +250,7 @@ def _classification(
     }
 
 
-def _roc_auc(is_class: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _roc_auc(is_class: Booleans, scores: Array, weights: Array) -> Array:
     """The share of pairs of a row of the class and another one that the scores order rightly.
 
     Ties count half. Source: Mann and Whitney, 1947; the same as the area under the ROC curve.
@@ -254,5 +263,5 @@ def _roc_auc(is_class: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> n
     of_others = np.add.reduceat(weights[:, order] * ~is_class[order], starts, axis=1)
     below = np.cumsum(of_others, axis=1) - of_others
     right = (of_class * (below + of_others / 2)).sum(axis=1)
-    area: np.ndarray = right / (of_class.sum(axis=1) * of_others.sum(axis=1))
+    area: Array = right / (of_class.sum(axis=1) * of_others.sum(axis=1))
     return area

@@ -28,7 +28,13 @@ def model_card(decision: Decision, contract: Contract, evaluation: dict[str, Any
         _table(
             ("rule", "value", "limit", "result", "detail"),
             [
-                (c.rule, _number(c.value), _number(c.limit), "passed" if c.passed else "**failed**", c.detail)
+                (
+                    c.rule,
+                    _number(c.value),
+                    _number(c.limit),
+                    "passed" if c.passed else "**failed**",
+                    c.detail,
+                )
                 for c in decision.checks
             ],
         ),
@@ -49,14 +55,18 @@ def model_card(decision: Decision, contract: Contract, evaluation: dict[str, Any
     parts += [f"![{name}](../evaluation/plots/{name}.png)" for name in evaluation.get("plots", [])]
     parts += [
         "## Lineage\n",
-        _table(("what", "value"), [(k, str(v)) for k, v in decision.facts.items() if k != "metrics"]),
+        _table(
+            ("what", "value"), [(k, str(v)) for k, v in decision.facts.items() if k != "metrics"]
+        ),
     ]
     return "\n\n".join(parts).replace("\n\n\n", "\n\n") + "\n"
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
+    )
 
 
 def _number(value: Any) -> str:

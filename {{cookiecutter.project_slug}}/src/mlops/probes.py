@@ -39,7 +39,11 @@ def smoke_test(workspace: Workspace, deployment: str, contract: Contract) -> tup
         _refuses("text that is not JSON", send(b"{"), "JSON"),
         _refuses("a missing field", send(request_body([without(rows[0])])), field),
         _refuses("a wrong type", send(request_body([{**rows[0], field: {}}])), field),
-        _refuses("an unknown field", send(request_body([{**rows[0], "unknown_field": 1}])), "unknown_field"),
+        _refuses(
+            "an unknown field",
+            send(request_body([{**rows[0], "unknown_field": 1}])),
+            "unknown_field",
+        ),
     ]
     times = [send(request_body([row])).milliseconds for row in rows[:LATENCY_REQUESTS]]
     return (*checks, latency_check(times, workspace.environment.settings.rollout.p95_ms))

@@ -55,7 +55,7 @@ class ChampionRule(Settings):
 class SliceRule(Settings):
     """Floors that hold in every slice of at least `minimum_rows` rows."""
 
-    floors: dict[str, float] = {}
+    floors: dict[str, float] = Field(default={})
     minimum_rows: int = Field(default=30, ge=1)
 
 
@@ -206,7 +206,9 @@ def find_project(start: Path | None = None) -> Project:
 
 def _tool_mlops(file: Path) -> dict[str, Any] | None:
     try:
-        table: dict[str, Any] | None = tomllib.loads(file.read_text("utf-8")).get("tool", {}).get("mlops")
+        table: dict[str, Any] | None = (
+            tomllib.loads(file.read_text("utf-8")).get("tool", {}).get("mlops")
+        )
     except tomllib.TOMLDecodeError as error:
         raise InvalidFile([Document(file, {}, {}).finding(f"this is not TOML: {error}")]) from None
     return table

@@ -22,7 +22,14 @@ from mlops.model_card import model_card
 from mlops.project import Environment, EnvironmentSettings
 from mlops.step import run, step_module
 from mlops.workspaces import ModelVersion
-from mlops.workspaces.registry import DECISION, EVALUATION, HELD_OUT, Registry, log_model, quiet_mlflow
+from mlops.workspaces.registry import (
+    DECISION,
+    EVALUATION,
+    HELD_OUT,
+    Registry,
+    log_model,
+    quiet_mlflow,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -100,9 +107,13 @@ def gate_checks(
     answers = score.predict(score.load(champion_model), table[list(contract.features)])
     checks.append(
         champion_check(
-            settings.gate, contract, table[contract.target], pd.read_parquet(predictions),
-            answers, f"{champion.environment}'s champion, version {champion.number}",
-        )  # fmt: skip
+            settings.gate,
+            contract,
+            table[contract.target],
+            pd.read_parquet(predictions),
+            answers,
+            f"{champion.environment}'s champion, version {champion.number}",
+        )
     )
     return tuple(checks)
 

@@ -88,7 +88,9 @@ def promote(
             champion,
             target.files(champion) / "model" if champion else None,
         )
-    decision = _decide(target, "promotion", version, checks, origin=version.origin, promoted_from=here)
+    decision = _decide(
+        target, "promotion", version, checks, origin=version.origin, promoted_from=here
+    )
     if not decision.accepted:
         target.keep(decision)
         raise Refused(_refusal(f"{version} of {here} may not enter {there}", decision))
@@ -124,7 +126,9 @@ def deploy(workspace: Workspace, number: int | None = None, *, report: Report) -
         name = deployment_name(version)
         endpoint = workspace.endpoint()
         if endpoint.traffic.get(name):
-            raise Refused(f"{name} already gets {endpoint.traffic[name]} % of the traffic of {endpoint.name}")
+            raise Refused(
+                f"{name} already gets {endpoint.traffic[name]} % of the traffic of {endpoint.name}"
+            )
         report(f"starting {name} at 0 % of the traffic ...")
         workspace.create_deployment(name, version)
         report(f"testing {name} ...")
@@ -152,13 +156,17 @@ def rollout(workspace: Workspace, number: int | None = None, *, report: Report) 
         version = _to_release(workspace, number)
         name = deployment_name(version)
         endpoint = workspace.endpoint()
-        if endpoint.deployments.get(name) is None or not endpoint.deployments[name].tags.get(SMOKE_TEST):
+        if endpoint.deployments.get(name) is None or not endpoint.deployments[name].tags.get(
+            SMOKE_TEST
+        ):
             raise Refused(
                 f"{version} is not deployed and tested in {workspace.environment.name}; "
                 f"run `mlops deploy --env {workspace.environment.name} --version {version.number}`"
             )
         reached = endpoint.traffic.get(name, 0)
-        old = next((other for other, share in endpoint.traffic.items() if share and other != name), None)
+        old = next(
+            (other for other, share in endpoint.traffic.items() if share and other != name), None
+        )
         if reached == 100:
             old = endpoint.tags.get(PREVIOUS)
         checks: list[Check] = []
@@ -199,7 +207,6 @@ def rollback(workspace: Workspace, *, report: Report) -> Decision:
         previous = endpoint.tags.get(PREVIOUS)
         if previous is None or previous not in endpoint.deployments:
             raise Refused(f"{endpoint.name} has no previous deployment to go back to")
-        numbers = {name: deployment.version for name, deployment in endpoint.deployments.items()}
         versions = {version.number: version for version in workspace.versions()}
         back_to = versions[endpoint.deployments[previous].version]
         failed = [name for name, share in endpoint.traffic.items() if share and name != previous]
@@ -217,7 +224,9 @@ def rollback(workspace: Workspace, *, report: Report) -> Decision:
         )  # fmt: skip
         workspace.keep(decision)
     if not decision.accepted:
-        raise MlopsError(_refusal(f"{previous} has the traffic again but failed its test", decision))
+        raise MlopsError(
+            _refusal(f"{previous} has the traffic again but failed its test", decision)
+        )
     return decision
 
 

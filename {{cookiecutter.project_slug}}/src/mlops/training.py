@@ -8,7 +8,8 @@ from typing import Any
 
 from mlops.decisions import Decision, read_decision
 from mlops.errors import MlopsError, Refused, UsageError
-from mlops.pipeline import Pipeline, load_pipeline
+from mlops.pipeline import Pipeline
+from mlops.pipeline_checks import load_pipeline
 from mlops.project import Project
 from mlops.workspaces import Job, ModelVersion, Report, Workspace
 
@@ -68,7 +69,9 @@ def train(
         job = workspace.submit(pipeline, inputs, cache=cache, report=report)
     folder = job.outputs.get(DECISION_OUTPUT)
     if folder is None:
-        raise MlopsError(f"{project.training_pipeline}: no step `register` with an output `decision`")
+        raise MlopsError(
+            f"{project.training_pipeline}: no step `register` with an output `decision`"
+        )
     decision = read_decision(folder / "decision.json")
     workspace.keep(decision)
     versions = {version.number: version for version in workspace.versions()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
@@ -22,9 +23,9 @@ class DateParts(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.n_features_in_ = table.shape[1]
         return self
 
-    def transform(self, table: pd.DataFrame) -> np.ndarray:
+    def transform(self, table: pd.DataFrame) -> npt.NDArray[np.float64]:
         """Four columns for each column of timestamps."""
-        parts = []
+        parts: list[pd.Series] = []
         for name in table.columns:
             instants = pd.to_datetime(table[name])
             days = (instants - pd.Timestamp(0)) / pd.Timedelta(days=1)

@@ -10,7 +10,8 @@ from mlops.contract import Contract, load_contract
 from mlops.digests import digest_path
 from mlops.errors import Refused
 from mlops.files import write_json
-from mlops.tables import read_table, validate_table
+from mlops.tables import read_table
+from mlops.validation import validate_table
 
 
 def prepare(data: Path, contract: Path, prepared: Path, holdout_fraction: float) -> None:

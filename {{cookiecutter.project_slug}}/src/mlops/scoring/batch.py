@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops.scoring.model import ServedModel, load_served_model
-from mlops.tables import read_table, validate_table
+from mlops.tables import read_table
+from mlops.validation import validate_table
 
 if TYPE_CHECKING:
     import pandas as pd

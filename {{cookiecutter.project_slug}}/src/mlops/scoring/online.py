@@ -30,14 +30,16 @@ def init() -> None:
     served.predict(reader.read(example.encode("utf-8")))
 
 
-@rawhttp
+@rawhttp  # type: ignore[untyped-decorator]
 def run(request: Any) -> AMLResponse:
     """Answer one request: 200 with the predictions, or 4xx with what is wrong in which field."""
     try:
         if request.method != "POST":
             raise BadRequest(405, "send a POST request")
         if (request.content_length or 0) > MAXIMUM_BYTES:
-            raise BadRequest(413, f"the request is larger than {MAXIMUM_BYTES >> 20} MiB; send fewer rows")
+            raise BadRequest(
+                413, f"the request is larger than {MAXIMUM_BYTES >> 20} MiB; send fewer rows"
+            )
         answers = served.predict(reader.read(request.get_data(cache=False)))
     except BadRequest as error:
         return AMLResponse(json.dumps(error.answer), error.status, JSON)

@@ -7,10 +7,18 @@ well under one, for the same rules.
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, Union
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    NotRequired,  # pydantic needs these before Python 3.12
+    Optional,
+    Union,
+)
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-from typing_extensions import NotRequired, TypedDict  # pydantic needs these before Python 3.12
+from typing_extensions import TypedDict
 
 from mlops.contract import Column, Contract
 
@@ -26,7 +34,9 @@ ERRORS_SHOWN = 10
 class BadRequest(Exception):
     """A request that cannot be scored: the status, and a message that names row and field."""
 
-    def __init__(self, status: int, message: str, details: list[dict[str, Any]] | None = None) -> None:
+    def __init__(
+        self, status: int, message: str, details: list[dict[str, Any]] | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.answer = {"error": {"message": message, "details": details or []}}
@@ -52,7 +62,7 @@ class RequestReader:
         row = TypedDict("row", fields)  # type: ignore[misc]
         strict = ConfigDict(extra="forbid", strict=True)
         row.__pydantic_config__ = strict  # type: ignore[attr-defined]
-        rows = Annotated[list[row], Field(min_length=1, max_length=MAXIMUM_ROWS)]  # type: ignore[valid-type]
+        rows = Annotated[list[row], Field(min_length=1, max_length=MAXIMUM_ROWS)]
         request = TypedDict("request", {INPUT: rows})  # type: ignore[misc]
         request.__pydantic_config__ = strict  # type: ignore[attr-defined]
         self._adapter: TypeAdapter[Any] = TypeAdapter(request)
@@ -67,7 +77,9 @@ class RequestReader:
         import pandas as pd
 
         if len(body) > MAXIMUM_BYTES:
-            raise BadRequest(413, f"the request is larger than {MAXIMUM_BYTES >> 20} MiB; send fewer rows")
+            raise BadRequest(
+                413, f"the request is larger than {MAXIMUM_BYTES >> 20} MiB; send fewer rows"
+            )
         try:
             rows = self._adapter.validate_json(body)[INPUT]
         except ValidationError as error:
@@ -76,7 +88,10 @@ class RequestReader:
             values = np.array([[row[name] for name in self._features] for row in rows], "float64")
             return pd.DataFrame(values, columns=self._features)
         return pd.DataFrame(
-            {name: _series([row[name] for row in rows], kind) for name, kind in self._dtypes.items()}
+            {
+                name: _series([row[name] for row in rows], kind)
+                for name, kind in self._dtypes.items()
+            }
         )
 
 
@@ -120,7 +135,9 @@ def _series(values: list[Any], kind: str) -> Any:
     if kind == "timestamp":
         return pd.to_datetime(values, utc=True).tz_localize(None)
     if kind == "text":
-        return pd.Series([value if value is None else str(value) for value in values], dtype="object")
+        return pd.Series(
+            [value if value is None else str(value) for value in values], dtype="object"
+        )
     return np.array(values, dtype=kind)
 
 

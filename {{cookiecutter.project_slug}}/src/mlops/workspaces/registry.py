@@ -100,9 +100,7 @@ class Registry:
         return versions
 
     def _read(self, version: Any) -> ModelVersion:
-        created = datetime.datetime.fromtimestamp(
-            version.creation_timestamp / 1000, datetime.timezone.utc
-        )
+        created = datetime.datetime.fromtimestamp(version.creation_timestamp / 1000, datetime.UTC)
         return ModelVersion(
             name=version.name,
             # MLflow and Azure give numbers as text; as text, 10 would come before 9.

@@ -10,7 +10,8 @@ from pathlib import Path
 from mlops.contract import load_contract
 from mlops.documents import read_yaml
 from mlops.errors import MlopsError
-from mlops.tables import TableCheck, iterate_table
+from mlops.tables import iterate_table
+from mlops.validation import TableCheck
 from mlops.workspaces import Report
 from mlops.workspaces.local import batch_driver
 from mlops.workspaces.local.processes import code_environment, start, tail

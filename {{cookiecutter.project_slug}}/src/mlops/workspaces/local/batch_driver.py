@@ -25,7 +25,9 @@ def main(script: Path, pieces: Path, output: Path) -> None:
             if writer is None:
                 kind = parquet.ParquetWriter if output.suffix == ".parquet" else csv.CSVWriter
                 writer = kind(output, answers.schema)
-            writer.write_table(answers.cast(writer.schema) if hasattr(writer, "schema") else answers)
+            writer.write_table(
+                answers.cast(writer.schema) if hasattr(writer, "schema") else answers
+            )
     finally:
         if writer is not None:
             writer.close()

@@ -52,7 +52,9 @@ class EndpointStore:
         source = (deployment_file.parent / code["code"]).resolve()
         partial = self.folder / f".{name}"
         shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(source, partial / "code", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        shutil.copytree(
+            source, partial / "code", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
+        )
         write_json(
             partial / "served.json",
             {

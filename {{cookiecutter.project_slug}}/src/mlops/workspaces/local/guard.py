@@ -5,6 +5,7 @@ closes, even by `kill -9` of the parent, the command and all that it started are
 Standard library only, and started by its path, so that it costs little.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -20,10 +21,8 @@ def main() -> int:
 
     def end() -> None:
         if posix:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         else:
             child.kill()
 

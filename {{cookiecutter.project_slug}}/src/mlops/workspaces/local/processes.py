@@ -11,7 +11,9 @@ from typing import IO
 from mlops.workspaces.local import guard
 
 
-def start(command: list[str], *, folder: Path, log: IO[bytes], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+def start(
+    command: list[str], *, folder: Path, log: IO[bytes], environment: dict[str, str]
+) -> subprocess.Popen[bytes]:
     """Start a command in `folder` that ends when this process does; its output goes to `log`."""
     return subprocess.Popen(
         [sys.executable, "-I", "-S", guard.__file__, *command],

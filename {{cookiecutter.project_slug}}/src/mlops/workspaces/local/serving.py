@@ -12,13 +12,11 @@ import json
 import random
 import secrets
 import socket
-import subprocess
 import sys
 import threading
 import time
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 from mlops.errors import MlopsError
@@ -67,7 +65,9 @@ class ModelServer:
                     return
             time.sleep(0.05)
         self.stop()
-        raise MlopsError(f"the model's server did not start; the end of {self._log}:\n{tail(self._log)}")
+        raise MlopsError(
+            f"the model's server did not start; the end of {self._log}:\n{tail(self._log)}"
+        )
 
     def post(self, body: bytes) -> tuple[int, bytes]:
         """Send a scoring request."""
@@ -107,7 +107,9 @@ class Router:
         self._forget(name)
         self._server(name)
 
-    def answer(self, key: str | None, deployment: str | None, body: bytes) -> tuple[int, bytes, str]:
+    def answer(
+        self, key: str | None, deployment: str | None, body: bytes
+    ) -> tuple[int, bytes, str]:
         """Status, body and the deployment that answered."""
         if key is None or not secrets.compare_digest(key, self._store.key()):
             return 401, _error("give the endpoint's key as `Authorization: Bearer KEY`"), ""
@@ -152,7 +154,9 @@ def post(port: int, key: str, body: bytes, deployment: str | None) -> Response:
     if deployment:
         headers[DEPLOYMENT_HEADER] = deployment
     started = time.perf_counter()
-    connection = http.client.HTTPConnection(HOST, port, timeout=SECONDS_TO_ANSWER + SECONDS_TO_START)
+    connection = http.client.HTTPConnection(
+        HOST, port, timeout=SECONDS_TO_ANSWER + SECONDS_TO_START
+    )
     try:
         connection.request("POST", "/score", body, headers)
         response = connection.getresponse()
@@ -160,7 +164,9 @@ def post(port: int, key: str, body: bytes, deployment: str | None) -> Response:
     finally:
         connection.close()
     milliseconds = 1000 * (time.perf_counter() - started)
-    return Response(response.status, text, milliseconds, response.getheader(DEPLOYMENT_HEADER) or "")
+    return Response(
+        response.status, text, milliseconds, response.getheader(DEPLOYMENT_HEADER) or ""
+    )
 
 
 def free_port() -> int:
@@ -188,16 +194,19 @@ def _listen(port: int, router: Router) -> ThreadingHTTPServer:
             kind, _, key = (self.headers.get("Authorization") or "").partition(" ")
             length = self.headers.get("Content-Length", "")
             if self.path.partition("?")[0] != "/score":
-                return self._send(404, _error("post to /score"), "")
-            if not length.isdigit():
-                return self._send(411, _error("give the length of the body as `Content-Length`"), "")
-            body = self.rfile.read(int(length))
-            wanted = self.headers.get(DEPLOYMENT_HEADER)
-            self._send(*router.answer(key if kind == "Bearer" else None, wanted, body))
+                self._send(404, _error("post to /score"), "")
+            elif not length.isdigit():
+                self._send(411, _error("give the body's length as `Content-Length`"), "")
+            else:
+                body = self.rfile.read(int(length))
+                wanted = self.headers.get(DEPLOYMENT_HEADER)
+                self._send(*router.answer(key if kind == "Bearer" else None, wanted, body))
 
         def _send(self, status: int, body: bytes, deployment: str) -> None:
             self.send_response(status)
-            self.send_header("Content-Type", "application/json" if body[:1] in b"{[" else "text/plain")
+            self.send_header(
+                "Content-Type", "application/json" if body[:1] in b"{[" else "text/plain"
+            )
             self.send_header("Content-Length", str(len(body)))
             if deployment:
                 self.send_header(DEPLOYMENT_HEADER, deployment)

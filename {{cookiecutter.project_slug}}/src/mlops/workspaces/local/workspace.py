@@ -95,7 +95,9 @@ class LocalWorkspace:
             raise
         finally:
             for step, log in runner.logs.items():
-                client.log_text(run_id, log.read_text("utf-8", errors="replace"), f"logs/{step}.txt")
+                client.log_text(
+                    run_id, log.read_text("utf-8", errors="replace"), f"logs/{step}.txt"
+                )
             client.set_terminated(run_id, status)
         return Job(run.info.run_name or run_id, run_id, tuple(steps), runner.outputs)
 
@@ -284,5 +286,3 @@ def _git_tags(root: Path) -> dict[str, str]:
         "mlflow.source.git.commit": commit or "no commit",
         "git_dirty": str(bool(changes) or commit is None).lower(),
     }
-
-

@@ -1,0 +1,43 @@
+# Needs Python 3.10 or later with venv, git and make. The commands work without make, too: README.
+PYTHON  ?= python3
+VENV    := .venv
+BIN     := $(VENV)/bin
+PROJECT := {{cookiecutter.project_slug}}
+ANSWERS ?=
+
+# Imports are compiled once here and not at every start.
+export UV_COMPILE_BYTECODE = 1
+
+.PHONY: setup demo test quick lint clean
+
+setup: $(VENV)/.ready
+
+# One environment holds the template's tools and the packages of a generated project.
+$(VENV)/.ready: pyproject.toml $(PROJECT)/pyproject.toml $(PROJECT)/constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint '$(PROJECT)/constraints.txt' --group dev
+	rm -rf build/packages
+	$(BIN)/cookiecutter --no-input --output-dir build/packages .
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint '$(PROJECT)/constraints.txt' \
+	  --requirements build/packages/*/pyproject.toml --extra dev
+	touch $@
+
+# A project with the default answers (or ANSWERS="problem_type=regression ..."), and its loop.
+demo: setup
+	rm -rf build/demo
+	$(BIN)/cookiecutter --no-input --output-dir build/demo . $(ANSWERS)
+	$(MAKE) -C build/demo/* demo
+
+test: setup lint
+	$(BIN)/python -m pytest
+
+quick: setup
+	$(BIN)/python -m pytest -m 'not slow'
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+clean:
+	rm -rf $(VENV) build

@@ -1,0 +1,68 @@
+"""What a command works with, and how its errors become messages and exit statuses."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import typer
+
+from mlops.console import Console
+from mlops.errors import MlopsError
+
+if TYPE_CHECKING:
+    from mlops.project import Project
+    from mlops.workspaces import Workspace
+
+
+@dataclass
+class Session:
+    """What a command works with."""
+
+    console: Console
+    project: Project
+    _open: dict[str, Workspace]
+
+    def workspace(self, name: str | None) -> Workspace:
+        """The workspace of an environment, closed when the command ends."""
+        from mlops.workspaces import open_workspace
+
+        name = name or self.project.environments[0]
+        if name not in self._open:
+            self._open[name] = open_workspace(self.project, name)
+        return self._open[name]
+
+
+@contextmanager
+def session(as_json: bool) -> Iterator[Session]:
+    """A session whose errors become messages and exit statuses."""
+    console = Console(as_json=as_json)
+    opened: dict[str, Workspace] = {}
+    try:
+        from mlops.project import find_project
+
+        yield Session(console, find_project(), opened)
+    except MlopsError as error:
+        _fail(console, str(error), error.exit_status)
+    except KeyboardInterrupt:
+        _fail(console, "interrupted; run the command again to go on", 130)
+    except Exception as error:
+        if not _is_disk_full(error):
+            raise
+        _fail(console, f"the disk is full: {error}; free some space and run the command again", 1)
+    finally:
+        for workspace in opened.values():
+            workspace.close()
+
+
+def _fail(console: Console, message: str, status: int) -> None:
+    console.progress(f"error: {message}")
+    raise typer.Exit(status)
+
+
+def _is_disk_full(error: Exception) -> bool:
+    full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+    return full or "database or disk is full" in str(error)
