@@ -17,6 +17,8 @@ TAKEN = {
     "rich", "yaml", "azure", "azureml", "skops", "scipy", "matplotlib", "tests", "data", "flask",
 }  # fmt: skip
 
+UUID = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+
 
 class Problem(NamedTuple):
     """One answer that will not do, and one that would."""
@@ -33,21 +35,25 @@ def problems(answers):
     for name in ("project_name", "team"):
         text = answers[name]
         if not text.strip() or len(text) > 100 or not text.isprintable():
-            found.append(Problem(name, text, "write one line of 1 to 100 characters", _one_line(text)))
+            found.append(
+                Problem(name, text, "write one line of 1 to 100 characters", _one_line(text))
+            )
     if len(answers["description"]) > 1000:
         short = answers["description"][:60] + " ..."
-        found.append(Problem("description", short, "write at most 1000 characters", "A short sentence."))
+        found.append(
+            Problem("description", short, "write at most 1000 characters", "A short sentence.")
+        )
     slug, rule = answers["project_slug"], _slug_rule(answers["project_slug"])
     if rule:
         found.append(Problem("project_slug", slug, rule, _good_slug(slug)))
-    subscription = answers["azure_subscription_id"]
-    if subscription and not re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", subscription):
+    subscription, location = answers["azure_subscription_id"], answers["azure_location"]
+    if subscription and not re.fullmatch(UUID, subscription):
         rule = "write the id of a subscription (`az account show --query id`), or nothing"
         found.append(Problem("azure_subscription_id", subscription, rule, ""))
-    location = answers["azure_location"]
-    if not re.fullmatch(r"[a-z]+[a-z0-9]*", location):
+    if (subscription or location) and not re.fullmatch(r"[a-z]+[a-z0-9]*", location):
         rule = "write the name of a region (`az account list-locations --query [].name`)"
-        found.append(Problem("azure_location", location, rule, re.sub(r"[^a-z0-9]", "", location.lower()) or "westeurope"))
+        instead = re.sub(r"[^a-z0-9]", "", location.lower()) or "westeurope"
+        found.append(Problem("azure_location", location, rule, instead))
     return found
 
 

@@ -30,7 +30,7 @@ def generate(folder: Path, **answers: str) -> Path:
     return Path(made)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def generated(**answers: str) -> Path:
     """A project with these answers, made once; read it, do not change it."""
     return generate(Path(tempfile.mkdtemp(dir=SCRATCH)), **answers)
