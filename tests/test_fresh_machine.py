@@ -44,11 +44,22 @@ def bare(tmp_path: Path) -> dict[str, str]:
         found = shutil.which(name)
         assert found, name
         (tools / name).symlink_to(found)
-    python = Path(sys.base_prefix) / "bin" / "python3"
-    (tools / "python3").symlink_to(python)
+    (tools / "python3").symlink_to(Path(sys.base_prefix) / "bin" / "python3")
     (tmp_path / "home").mkdir()
     kept = {name: value for name, value in os.environ.items() if name.startswith(KEPT_VARIABLES)}
     return {**kept, "HOME": str(tmp_path / "home"), "PATH": str(tools), "LANG": "C.UTF-8"}
+
+
+def other_pythons() -> list[str]:
+    """The oldest and the newest other Python of this machine, where there are any."""
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    folder = Path(sys.base_prefix).parent
+    found = {}
+    for minor in range(10, 20):
+        for python in sorted(folder.glob(f"3.{minor}.*/bin/python3")):
+            if f"3.{minor}" != here:
+                found[minor] = str(python)
+    return [found[minor] for minor in sorted({min(found), max(found)})] if found else []
 
 
 def make(folder: Path, variables: dict[str, str], *targets: str) -> str:
@@ -70,6 +81,14 @@ def test_a_new_project_demonstrates_and_tests_itself(
     assert "How the endpoint answered" in account
     assert "mlops serve --env prod" in account
     assert " passed" in make(project, bare, "test")
+
+
+@pytest.mark.parametrize("python", other_pythons())
+def test_a_project_tests_itself_on_other_pythons(
+    python: str, tmp_path: Path, bare: dict[str, str]
+) -> None:
+    project = copy_of(generated(problem_type="regression"), tmp_path)
+    assert " passed" in make(project, bare, "test", f"PYTHON={python}")
 
 
 def test_a_clone_of_the_template_demonstrates_itself(tmp_path: Path, bare: dict[str, str]) -> None:

@@ -150,7 +150,7 @@ def _check_step_function(project: Project, component: Component) -> Iterator[Fin
     except UsageError as error:
         yield component.document.finding(str(error), "command")
         return
-    options = {word.removeprefix("--") for word in words if word.startswith("--")}
+    options = {word[2:].partition("=")[0] for word in words if word.startswith("--")}
     for option in sorted(options - parameters):
         hint = did_you_mean(option, parameters)
         problem = f"`{name}` in {file.name} has no parameter `{option}`{hint}"

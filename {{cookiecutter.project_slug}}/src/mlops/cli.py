@@ -153,7 +153,9 @@ def rollback(env: Env = None, json: Json = False) -> None:
 @app.command(epilog="Example: mlops serve --env prod --port 5001")
 def serve(
     env: Env = None,
-    port: Annotated[int, typer.Option(help="The port; if in use, another is taken.")] = 5001,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The port; if in use, another is taken.")
+    ] = 5001,
     json: Json = False,
 ) -> None:
     """Serve the endpoint on this machine, with its traffic and its key, until Ctrl-C."""

@@ -11,7 +11,7 @@ import random
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from mlops.digests import digest_of
 from mlops.documents import Settings, did_you_mean, read_yaml, validate
@@ -31,6 +31,14 @@ class Column(Settings):
     maximum: float | None = None
     values: tuple[str | int, ...] | None = None
 
+    @field_validator("values", mode="before")
+    @classmethod
+    def _no_booleans(cls, values: Any) -> Any:
+        # YAML reads yes, no, on and off as booleans, and pydantic those as 1 and 0.
+        if isinstance(values, (list, tuple)) and any(isinstance(value, bool) for value in values):
+            raise ValueError('put words that YAML reads as true or false in quotes: ["yes", "no"]')
+        return values
+
     @model_validator(mode="after")
     def _fits_type(self) -> Column:
         if self.type not in ("number", "integer") and (self.minimum, self.maximum) != (None, None):
@@ -39,6 +47,12 @@ class Column(Settings):
             raise ValueError("`values` belong to a category or an integer")
         if self.values == ():
             raise ValueError("`values` must name at least one value, or be left out")
+        if len({str(value) for value in self.values or ()}) < len(self.values or ()):
+            raise ValueError("`values` names a value twice")
+        if self.type == "integer" and any(isinstance(value, str) for value in self.values or ()):
+            raise ValueError("the `values` of an integer must be integers")
+        if self.values is not None and (self.minimum, self.maximum) != (None, None):
+            raise ValueError("write `values`, or `minimum` and `maximum`, not both")
         if None not in (self.minimum, self.maximum) and self.minimum > self.maximum:  # type: ignore[operator]
             raise ValueError("`minimum` is greater than `maximum`")
         return self
@@ -78,6 +92,9 @@ class Contract(Settings):
                 problems.append(
                     f"`{what}` names `{name}`, which is no column{did_you_mean(name, self.columns)}"
                 )
+        given = [name for name in named.values() if name is not None]
+        if len(set(given)) < len(given):
+            problems.append("`target`, `id` and `timestamp` must name different columns")
         for part in self.slices:
             column = self.columns.get(part.column)
             if column is None:

@@ -69,7 +69,7 @@ def read_decision(path: Path) -> Decision:
 
 def now() -> str:
     """The time in UTC, to the second, as ISO 8601."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
 
 
 def _show(value: float | str | None) -> str:

@@ -78,10 +78,12 @@ def read_yaml(path: Path) -> Document:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InvalidFile([Finding(path, 1, "the file is missing")]) from None
+    except OSError as error:
+        raise InvalidFile([Finding(path, 1, f"cannot be read: {error.strerror}")]) from None
     except UnicodeDecodeError as error:
         raise InvalidFile([Finding(path, 1, f"the file is not UTF-8: {error.reason}")]) from None
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         if node is None:
             return Document(path, None, {})
@@ -95,10 +97,9 @@ def read_yaml(path: Path) -> Document:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         problem = error.problem or "cannot be read"
         raise InvalidFile([Finding(path, line, f"this is not YAML: {problem}")]) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # ValueError: what looks like a date and is none; RecursionError: an alias of itself.
         raise InvalidFile([Finding(path, 1, f"this is not YAML: {error}")]) from None
-    finally:
-        loader.dispose()
 
 
 def _walk(
@@ -160,7 +161,9 @@ def _fields(model: Any, keys: Keys) -> list[str]:
         if isinstance(key, str) and key in getattr(model, "model_fields", {}):
             model = model.model_fields[key].annotation
         while not hasattr(model, "model_fields"):
-            inner = [part for part in getattr(model, "__args__", ()) if part is not type(None)]
+            inner = [
+                part for part in getattr(model, "__args__", ()) if part not in (type(None), ...)
+            ]
             if not inner:
                 return []
             model = inner[-1]

@@ -97,7 +97,7 @@ class Pipeline:
         for name, spec in self.inputs.items():
             filled[name] = values.get(name, literal(spec))
             if name not in values and is_local_path(spec):
-                filled[name] = self.document.path.parent / spec["path"]
+                filled[name] = (self.document.path.parent / spec["path"]).resolve()
         return filled
 
     def order(self) -> TopologicalSorter[str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from mlops.documents import Document, Finding, InvalidFile, did_you_mean
 from mlops.pipeline import (
+    OPTIONAL,
     PARENT_INPUT,
     PATH_TYPES,
     PLACEHOLDER,
@@ -68,11 +69,11 @@ def inspect_pipeline(path: Path) -> tuple[Pipeline, list[Finding]]:
         return pipeline, findings
     findings += _unknown_keys(document, document.data, PIPELINE_KEYS)
     for name, spec in pipeline.inputs.items():
-        findings += _missing_path(document, spec, "inputs", name)
+        findings += _missing_path(document, spec, "inputs", name, "path")
     for step in pipeline.steps.values():
-        job = document.data["jobs"][step.name]
-        findings += _unknown_keys(document, job, STEP_KEYS, "jobs", step.name)
-        findings += _inspect_bindings(pipeline, step, set(document.data["jobs"]))
+        jobs = {str(name): job for name, job in document.data["jobs"].items()}
+        findings += _unknown_keys(document, jobs[step.name], STEP_KEYS, "jobs", step.name)
+        findings += _inspect_bindings(pipeline, step, set(jobs))
         findings += inspect_component(step.component)
     findings += _inspect_cycles(pipeline)
     return pipeline, list(dict.fromkeys(findings))
@@ -106,6 +107,10 @@ def inspect_component(component: Component) -> list[Finding]:
                         name,
                     )
                 )
+    for kind, name in PLACEHOLDER.findall(OPTIONAL.sub("", component.command)):
+        if kind == "inputs" and component.ports("inputs").get(name, {}).get("optional"):
+            problem = f"write `$[[--{name} ${{{{inputs.{name}}}}}]]`: `{name}` is optional"
+            findings.append(document.finding(problem, "command"))
     for expression in EXPRESSION.findall(component.command):
         match = PLACEHOLDER.fullmatch(expression)
         if not match:

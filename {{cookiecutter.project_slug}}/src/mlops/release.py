@@ -12,7 +12,7 @@ from mlops.files import read_json
 from mlops.probes import smoke_test, traffic_test
 from mlops.project import Project
 from mlops.registration import gate_checks
-from mlops.workspaces import ModelVersion, Report, Workspace
+from mlops.workspaces import Endpoint, ModelVersion, Report, Workspace
 
 PREVIOUS = "previous_deployment"
 SMOKE_TEST = "smoke_test"
@@ -130,7 +130,11 @@ def deploy(workspace: Workspace, number: int | None = None, *, report: Report) -
                 f"{name} already gets {endpoint.traffic[name]} % of the traffic of {endpoint.name}"
             )
         report(f"starting {name} at 0 % of the traffic ...")
-        workspace.create_deployment(name, version)
+        try:
+            workspace.create_deployment(name, version)
+        except MlopsError as error:
+            workspace.delete_deployment(name)
+            raise MlopsError(f"{name} did not start and was removed: {error}") from None
         report(f"testing {name} ...")
         checks = smoke_test(workspace, name, contract_of(workspace, version))
         decision = _decide(workspace, "smoke-test", version, checks, deployment=name)
@@ -164,11 +168,7 @@ def rollout(workspace: Workspace, number: int | None = None, *, report: Report) 
                 f"run `mlops deploy --env {workspace.environment.name} --version {version.number}`"
             )
         reached = endpoint.traffic.get(name, 0)
-        old = next(
-            (other for other, share in endpoint.traffic.items() if share and other != name), None
-        )
-        if reached == 100:
-            old = endpoint.tags.get(PREVIOUS)
+        old = _deployment_before(endpoint, name)
         checks: list[Check] = []
         contract = contract_of(workspace, version)
         stages = [100] if old is None else workspace.environment.settings.rollout.stages
@@ -245,6 +245,16 @@ def _to_promote(source: Workspace, number: int | None) -> ModelVersion:
     if number is not None:
         return find_version(source, number)
     return source.champion() or find_version(source, None)
+
+
+def _deployment_before(endpoint: Endpoint, name: str) -> str | None:
+    """Which deployment gets the traffic that `name` does not get.
+
+    Where an interrupted rollout left two, that is the one that it started from.
+    """
+    previous = endpoint.tags.get(PREVIOUS)
+    others = [other for other, share in endpoint.traffic.items() if share and other != name]
+    return previous if previous in others or not others else others[0]
 
 
 def _test_check(version: ModelVersion, test: str) -> Check:

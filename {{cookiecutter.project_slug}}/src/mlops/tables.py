@@ -53,8 +53,14 @@ def iterate_table(
             as_text = csv.ConvertOptions(
                 column_types=dict.fromkeys(contract.columns, pa.string()), strings_can_be_null=True
             )
+            # A category may be called NA, such as North America.
+            named = {v for column in contract.columns.values() for v in column.values or ()}
+            as_text.null_values = [text for text in as_text.null_values if text not in named]
             batches = csv.open_csv(path, convert_options=as_text)
             schema = batches.schema
+        twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
+        if twice:
+            raise UsageError(f"{path}: these columns stand there twice: {', '.join(twice)}")
         empty = True
         for batch in batches:
             for start in range(0, batch.num_rows, rows):

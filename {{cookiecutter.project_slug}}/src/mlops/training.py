@@ -8,7 +8,7 @@ from typing import Any
 
 from mlops.decisions import Decision, read_decision
 from mlops.errors import MlopsError, Refused, UsageError
-from mlops.pipeline import Pipeline
+from mlops.pipeline import Pipeline, is_local_path
 from mlops.pipeline_checks import load_pipeline
 from mlops.project import Project
 from mlops.workspaces import Job, ModelVersion, Report, Workspace
@@ -92,11 +92,20 @@ def typed_inputs(pipeline: Pipeline, settings: dict[str, str]) -> dict[str, Any]
     """
     import yaml
 
-    values, problems = {}, []
+    values: dict[str, Any] = {}
+    problems: list[str] = []
     for name, text in settings.items():
         spec = pipeline.inputs.get(name)
+        if is_local_path(spec):
+            values[name] = Path(text).resolve()
+            if not values[name].exists():
+                problems.append(f"`{name}` is {text!r}; there is no such file")
+            continue
         literal = spec.get("value", spec.get("path")) if isinstance(spec, dict) else spec
-        value = text if isinstance(literal, str) else yaml.safe_load(text)
+        try:
+            value = text if isinstance(literal, str) else yaml.safe_load(text)
+        except yaml.YAMLError:
+            value = text
         wanted: tuple[type, ...] = (float, int) if isinstance(literal, float) else (type(literal),)
         if spec is not None and not (
             isinstance(value, wanted) and isinstance(value, bool) == isinstance(literal, bool)

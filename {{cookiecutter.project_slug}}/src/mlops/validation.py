@@ -88,6 +88,8 @@ class TableCheck:
             # pandera 0.35 types this as possibly None; a lazy validation always fills it.
             cases = errors.failure_cases
             for (name, rule), group in cases.groupby(["column", "check"], sort=False):
+                # pandera gives them in the order of their values.
+                group = group.sort_values("index")
                 rows = [
                     (int(i), v)
                     for i, v in zip(group["index"], group["failure_case"])
@@ -129,6 +131,16 @@ def validate_table(table: pd.DataFrame, contract: Contract, *, target: bool = Tr
     table = check.check(table)
     check.close()
     return table
+
+
+def instants(series: pd.Series) -> pd.Series:
+    """Timestamps in ISO 8601 as instants in UTC without the zone; NaT where a value is none."""
+    import pandas as pd
+
+    valid = pd.to_datetime(series, utc=True, errors="coerce", format="ISO8601").notna()
+    # With that format, pandas 2.3 reads a text without a zone in the zone of the text before it.
+    read: pd.Series = pd.to_datetime(series.where(valid), utc=True, errors="coerce", format="mixed")
+    return read.dt.tz_localize(None).astype("datetime64[ns]")
 
 
 def _checks(column: Column) -> list[Any]:
@@ -176,11 +188,14 @@ def _fits(series: pd.Series, column: Column) -> pd.Series:
         else:
             numbers = _numbers(series)
         fits = pd.Series(np.isfinite(numbers), index=series.index)
-        return fits & (numbers % 1 == 0) if kind == "integer" else fits
+        return fits & _are_integers(numbers) if kind == "integer" else fits
     if kind == "boolean" and types.is_bool_dtype(series.dtype):
         return pd.Series(True, index=series.index)
     if kind == "timestamp" and not types.is_numeric_dtype(series.dtype):
-        return pd.to_datetime(series, errors="coerce", utc=True, format="ISO8601").notna()
+        return instants(series).notna()
+    if kind == "category" and types.is_any_real_numeric_dtype(series.dtype):
+        # pandas holds integers with nulls between them as floats.
+        return _are_integers(series.astype("float64"))
     allowed: tuple[type, ...] = {
         "category": (str, int, np.integer),
         "boolean": (bool, np.bool_),
@@ -190,6 +205,11 @@ def _fits(series: pd.Series, column: Column) -> pd.Series:
             isinstance(value, allowed) and (kind == "boolean" or not isinstance(value, bool))
         )
     ).astype(bool)
+
+
+def _are_integers(numbers: pd.Series) -> pd.Series:
+    """Which floats are integers that 64 bits hold."""
+    return (numbers % 1 == 0) & (numbers.abs() <= 2.0**63)
 
 
 def _numbers(series: pd.Series) -> pd.Series:
@@ -208,22 +228,29 @@ def _numbers(series: pd.Series) -> pd.Series:
 
 
 def _conform(series: pd.Series, column: Column) -> pd.Series:
-    """One column in the type that models see; a column that breaks the contract stays as it is."""
+    """One column in the type that models see; a column that breaks the contract stays as it is.
+
+    The type follows from the contract alone, not from whether these rows have a null.
+    """
     import pandas as pd
+    from pandas.api import types
 
     try:
-        if column.type == "number" or (column.type == "integer" and series.isna().any()):
+        if column.type == "number" or (column.type == "integer" and column.nullable):
             return series.astype("float64")
         if column.type == "integer":
             return series.astype("int64")
         if column.type == "boolean":
-            return series.astype("object" if series.isna().any() else "bool")
+            if not column.nullable:
+                return series.astype("bool")
+            return series.astype("object").where(series.notna(), None)
         if column.type == "timestamp":
-            instants: pd.Series = pd.to_datetime(series, utc=True, format="ISO8601")
-            return instants.dt.tz_localize(None).astype("datetime64[ns]")  # type: ignore[no-any-return]
+            return instants(series)
+        if types.is_float_dtype(series.dtype):
+            series = series.astype("Int64")
         values = [None if null else str(v) for v, null in zip(series, series.isna())]
         return pd.Series(values, index=series.index, dtype="object")
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return series
 
 

@@ -36,8 +36,9 @@ class DateParts(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 def make_features(contract: Contract) -> tuple[ColumnTransformer, list[int]]:
     """A transformer of the contract's features, and which of its outputs are categories.
 
-    Numbers pass through, categories become codes, timestamps become parts. Missing values stay
-    missing: the model takes them as they are.
+    Numbers pass through, categories become codes, timestamps become parts. A missing category is
+    one of its own; other missing values, and categories never seen, are NaN: the model takes them
+    as they are.
     """
 
     def named(*types: str) -> list[str]:

@@ -29,6 +29,4 @@ def predict(model: Any, features: pd.DataFrame) -> pd.DataFrame:
     probabilities = model.predict_proba(features)
     best = model.classes_[np.argmax(probabilities, axis=1)]
     names = [f"probability_{name}" for name in model.classes_]
-    answers = pd.DataFrame(probabilities, columns=names)
-    answers.insert(0, "prediction", best)
-    return answers
+    return pd.DataFrame({"prediction": best, **dict(zip(names, probabilities.T))})

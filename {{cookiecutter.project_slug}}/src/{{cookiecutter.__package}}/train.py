@@ -35,6 +35,8 @@ def train(
     rules = load_contract(contract)
     table = pd.read_parquet(prepared / "train.parquet")
     features, target = table[list(rules.features)], table[rules.target]
+    if rules.classes:
+        target = target.astype(str)  # a class is text everywhere, also where it is a number here
     transformer, categories = make_features(rules)
     estimator = make_estimator(categories, learning_rate, max_iterations, seed)
     fitted = Pipeline([("features", transformer), ("estimator", estimator)]).fit(features, target)

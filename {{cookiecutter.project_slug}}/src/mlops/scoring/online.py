@@ -13,7 +13,7 @@ from azureml_inference_server_http.api.aml_request import rawhttp
 from azureml_inference_server_http.api.aml_response import AMLResponse
 
 from mlops.scoring.model import ServedModel, load_served_model
-from mlops.scoring.requests import MAXIMUM_BYTES, BadRequest, RequestReader
+from mlops.scoring.requests import MAXIMUM_BYTES, TOO_LARGE, BadRequest, RequestReader
 
 JSON = {"Content-Type": "application/json"}
 served: ServedModel
@@ -37,9 +37,7 @@ def run(request: Any) -> AMLResponse:
         if request.method != "POST":
             raise BadRequest(405, "send a POST request")
         if (request.content_length or 0) > MAXIMUM_BYTES:
-            raise BadRequest(
-                413, f"the request is larger than {MAXIMUM_BYTES >> 20} MiB; send fewer rows"
-            )
+            raise BadRequest(413, TOO_LARGE)
         answers = served.predict(reader.read(request.get_data(cache=False)))
     except BadRequest as error:
         return AMLResponse(json.dumps(error.answer), error.status, JSON)

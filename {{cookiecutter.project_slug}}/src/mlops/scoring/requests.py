@@ -6,21 +6,20 @@ well under one, for the same rules.
 
 from __future__ import annotations
 
-import datetime
 from typing import (
     TYPE_CHECKING,
     Annotated,
     Any,
     Literal,
-    NotRequired,  # pydantic needs these before Python 3.12
     Optional,
     Union,
 )
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-from typing_extensions import TypedDict
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from typing_extensions import NotRequired, TypedDict  # pydantic needs these before Python 3.12
 
 from mlops.contract import Column, Contract
+from mlops.validation import instants
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 INPUT = "input_data"
 MAXIMUM_ROWS = 10_000
 MAXIMUM_BYTES = 10 * 1024 * 1024
+TOO_LARGE = f"the request is larger than {MAXIMUM_BYTES >> 20} MiB; send fewer rows"
 ERRORS_SHOWN = 10
 
 
@@ -52,6 +52,11 @@ class RequestReader:
     def __init__(self, contract: Contract) -> None:
         self._features = list(contract.features)
         self._dtypes = {name: _dtype(column) for name, column in contract.features.items()}
+        self._timestamps = [
+            name
+            for name, column in contract.columns.items()
+            if column.type == "timestamp" and name != contract.target
+        ]
         self._all_numbers = set(self._dtypes.values()) == {"float64"}
         fields: dict[str, Any] = {
             name: _annotation(column) for name, column in contract.features.items()
@@ -77,19 +82,20 @@ class RequestReader:
         import pandas as pd
 
         if len(body) > MAXIMUM_BYTES:
-            raise BadRequest(
-                413, f"the request is larger than {MAXIMUM_BYTES >> 20} MiB; send fewer rows"
-            )
+            raise BadRequest(413, TOO_LARGE)
         try:
             rows = self._adapter.validate_json(body)[INPUT]
         except ValidationError as error:
             raise _bad_request(error) from None
+        timestamps = _read_timestamps(rows, self._timestamps)
         if self._all_numbers:
             values = np.array([[row[name] for name in self._features] for row in rows], "float64")
             return pd.DataFrame(values, columns=self._features)
         return pd.DataFrame(
             {
-                name: _series([row[name] for row in rows], kind)
+                name: timestamps[name]
+                if name in timestamps
+                else _series([row[name] for row in rows], kind)
                 for name, kind in self._dtypes.items()
             }
         )
@@ -101,15 +107,19 @@ def _annotation(column: Column) -> Any:
         "integer": int,
         "category": str,
         "boolean": bool,
-        "timestamp": datetime.datetime,
+        "timestamp": str,  # read column by column, in `_read_timestamps`
     }[column.type]
     if column.values is not None:
-        kind = Literal[column.values]
+        kind = Annotated[Literal[column.values], BeforeValidator(_no_boolean)]
     elif column.type == "category":
         kind = Union[str, int]
     limits: dict[str, Any] = {"ge": column.minimum, "le": column.maximum}
     if column.type == "number":
         limits["allow_inf_nan"] = False
+    if column.type == "integer":
+        low, high = -(2**63), 2**63 - 1
+        limits["ge"] = low if column.minimum is None else max(column.minimum, low)
+        limits["le"] = high if column.maximum is None else min(column.maximum, high)
     given = {name: limit for name, limit in limits.items() if limit is not None}
     if given and column.values is None:
         kind = Annotated[kind, Field(**given)]
@@ -132,8 +142,6 @@ def _series(values: list[Any], kind: str) -> Any:
     import numpy as np
     import pandas as pd
 
-    if kind == "timestamp":
-        return pd.to_datetime(values, utc=True).tz_localize(None)
     if kind == "text":
         return pd.Series(
             [value if value is None else str(value) for value in values], dtype="object"
@@ -141,13 +149,40 @@ def _series(values: list[Any], kind: str) -> Any:
     return np.array(values, dtype=kind)
 
 
+def _read_timestamps(rows: list[dict[str, Any]], names: list[str]) -> dict[str, Any]:
+    """The columns of timestamps, read as tables are."""
+    import pandas as pd
+
+    read: dict[str, Any] = {}
+    details = []
+    for name in names:
+        texts = [row.get(name) for row in rows]
+        read[name] = instants(pd.Series(texts, dtype="object"))
+        for number, (text, null) in enumerate(zip(texts, read[name].isna())):
+            if null and text is not None:
+                what = f"row {number}: `{name}`: must be a timestamp in ISO 8601, not {text!r}"
+                details.append({"row": number, "field": name, "problem": what})
+    if details:
+        raise _bad_fields(details)
+    return read
+
+
+def _no_boolean(value: Any) -> Any:
+    if isinstance(value, bool):  # Python holds true and 1 for equal
+        raise ValueError("must not be true or false")
+    return value
+
+
 def _bad_request(error: ValidationError) -> BadRequest:
-    problems = error.errors(include_url=False)
-    details = [_detail(problem) for problem in problems[:ERRORS_SHOWN]]
-    message = "; ".join(detail["problem"] for detail in details)
-    if len(problems) > ERRORS_SHOWN:
-        message += f"; and {len(problems) - ERRORS_SHOWN} more"
-    return BadRequest(400, message, details)
+    return _bad_fields([_detail(problem) for problem in error.errors(include_url=False)])
+
+
+def _bad_fields(details: list[dict[str, Any]]) -> BadRequest:
+    shown = details[:ERRORS_SHOWN]
+    message = "; ".join(detail["problem"] for detail in shown)
+    if len(details) > ERRORS_SHOWN:
+        message += f"; and {len(details) - ERRORS_SHOWN} more"
+    return BadRequest(400, message, shown)
 
 
 def _detail(problem: Any) -> dict[str, Any]:
@@ -167,5 +202,6 @@ def _detail(problem: Any) -> dict[str, Any]:
     elif kind == "extra_forbidden":
         what = f"`{field}` is not a feature of the model"
     else:
-        what = f"`{field}`: {problem['msg']}, not {problem['input']!r}"
+        said = problem["msg"].removeprefix("Value error, ")
+        what = f"`{field}`: {said}, not {problem['input']!r}"
     return {"row": row, "field": field, "problem": f"row {row}: {what}"}

@@ -54,7 +54,10 @@ class Registry:
 
         try:
             return self._read(self.client.get_model_version_by_alias(self.model, self._alias))
-        except MlflowException:
+        except MlflowException as error:
+            # No such model, no such alias; a store that cannot be read says nothing about either.
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
             return None
 
     def set_champion(self, version: ModelVersion) -> None:
@@ -100,7 +103,9 @@ class Registry:
         return versions
 
     def _read(self, version: Any) -> ModelVersion:
-        created = datetime.datetime.fromtimestamp(version.creation_timestamp / 1000, datetime.UTC)
+        created = datetime.datetime.fromtimestamp(
+            version.creation_timestamp / 1000, datetime.timezone.utc
+        )
         return ModelVersion(
             name=version.name,
             # MLflow and Azure give numbers as text; as text, 10 would come before 9.

@@ -20,6 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from mlops.errors import MlopsError
+from mlops.scoring.requests import MAXIMUM_BYTES, TOO_LARGE
 from mlops.workspaces import Endpoint, Response
 from mlops.workspaces.local import inference_server
 from mlops.workspaces.local.endpoints import EndpointStore
@@ -66,7 +67,7 @@ class ModelServer:
             time.sleep(0.05)
         self.stop()
         raise MlopsError(
-            f"the model's server did not start; the end of {self._log}:\n{tail(self._log)}"
+            f"the model's server did not start; the end of its log:\n{tail(self._log)}"
         )
 
     def post(self, body: bytes) -> tuple[int, bytes]:
@@ -111,7 +112,7 @@ class Router:
         self, key: str | None, deployment: str | None, body: bytes
     ) -> tuple[int, bytes, str]:
         """Status, body and the deployment that answered."""
-        if key is None or not secrets.compare_digest(key, self._store.key()):
+        if key is None or not secrets.compare_digest(key.encode(), self._store.key().encode()):
             return 401, _error("give the endpoint's key as `Authorization: Bearer KEY`"), ""
         endpoint = self._store.read()
         name = deployment or _choose(endpoint)
@@ -193,14 +194,24 @@ def _listen(port: int, router: Router) -> ThreadingHTTPServer:
         def do_POST(self) -> None:
             kind, _, key = (self.headers.get("Authorization") or "").partition(" ")
             length = self.headers.get("Content-Length", "")
+            if not length.isdecimal():
+                self._send(411, _error("give the body's length as `Content-Length`"), "")
+                return
+            if int(length) > MAXIMUM_BYTES:
+                self._send(413, _error(TOO_LARGE), "")
+                self._drain(int(length))
+                return
+            body = self.rfile.read(int(length))
             if self.path.partition("?")[0] != "/score":
                 self._send(404, _error("post to /score"), "")
-            elif not length.isdigit():
-                self._send(411, _error("give the body's length as `Content-Length`"), "")
             else:
-                body = self.rfile.read(int(length))
                 wanted = self.headers.get(DEPLOYMENT_HEADER)
                 self._send(*router.answer(key if kind == "Bearer" else None, wanted, body))
+
+        def _drain(self, left: int) -> None:
+            # A client that is cut off while it sends would not read the answer.
+            while left > 0 and (piece := self.rfile.read1(min(left, 1 << 16))):
+                left -= len(piece)
 
         def _send(self, status: int, body: bytes, deployment: str) -> None:
             self.send_response(status)

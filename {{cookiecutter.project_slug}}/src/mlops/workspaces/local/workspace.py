@@ -23,6 +23,7 @@ from mlops.workspaces.local.batch import score_in_batches
 from mlops.workspaces.local.endpoints import EndpointStore
 from mlops.workspaces.local.jobs import JobRunner
 from mlops.workspaces.local.serving import HOST, Router, free_port, post
+from mlops.workspaces.local.tracking import create_store
 from mlops.workspaces.registry import MODEL, Registry, quiet_mlflow
 
 if TYPE_CHECKING:
@@ -209,6 +210,7 @@ class LocalWorkspace:
 
     def user_interface(self) -> list[str]:
         """MLflow's own page, on a free port."""
+        create_store(self._store_file, self._artifacts)
         return [
             sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", self._tracking_uri,
             "--host", HOST, "--port", str(free_port()),
@@ -223,8 +225,12 @@ class LocalWorkspace:
     # --- inside -------------------------------------------------------------------------------
 
     @property
+    def _store_file(self) -> Path:
+        return self.folder / "mlflow.db"
+
+    @property
     def _tracking_uri(self) -> str:
-        return f"sqlite:///{(self.folder / 'mlflow.db').as_posix()}"
+        return f"sqlite:///{self._store_file.as_posix()}"
 
     @property
     def _artifacts(self) -> Path:
@@ -241,6 +247,7 @@ class LocalWorkspace:
         quiet_mlflow()
         from mlflow import MlflowClient
 
+        create_store(self._store_file, self._artifacts)
         return MlflowClient(self._tracking_uri)
 
     @cached_property

@@ -1,0 +1,54 @@
+"""Small contracts, tables and files that the tests of the engine share."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mlops.contract import Contract
+
+TARGET = {"type": "category", "values": ["no", "yes"]}
+
+
+def contract(columns: dict[str, Any] | None = None, **settings: Any) -> Contract:
+    """A contract of these features and, unless the settings say otherwise, a two-class target."""
+    columns = {"x": {"type": "number"}} if columns is None else columns
+    if "target" not in settings:
+        columns = {**columns, "label": TARGET}
+    base = {"title": "Test", "problem_type": "classification", "target": "label"}
+    return Contract.model_validate({**base, "columns": columns, **settings})
+
+
+def regression(columns: dict[str, Any] | None = None, **settings: Any) -> Contract:
+    """A contract whose target is a number."""
+    columns = {"x": {"type": "number"}} if columns is None else columns
+    columns = {**columns, "amount": {"type": "number"}}
+    return contract(columns, problem_type="regression", target="amount", **settings)
+
+
+def body(*rows: dict[str, Any]) -> bytes:
+    """A scoring request."""
+    return json.dumps({"input_data": list(rows)}).encode()
+
+
+def frame(**columns: Any) -> pd.DataFrame:
+    """A table."""
+    return pd.DataFrame(columns)
+
+
+def write(path: Path, text: str) -> Path:
+    """A text file, with its folders."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def edit(path: Path, old: str, new: str) -> int:
+    """Replace one text in a file that holds it once; the line of the new text."""
+    text = path.read_text(encoding="utf-8")
+    assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {path}"
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    return text[: text.index(old)].count("\n") + 1

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from mlops.checks import azure_ml_files, check_project, check_with_azure
+from mlops.documents import Finding
+from mlops.project import find_project
+
+from ..conftest import generated
+from .builders import edit, write
+
+
+def found(project: Path, environment: str | None = None) -> list[Finding]:
+    return check_project(find_project(project), environment, with_azure=False)
+
+
+def only(project: Path) -> tuple[str, int, str]:
+    (finding,) = found(project)
+    return finding.path.relative_to(project).as_posix(), finding.line, finding.problem
+
+
+def test_a_new_project_has_no_findings() -> None:
+    assert found(generated()) == []
+
+
+def test_mistakes_in_many_files_are_listed_at_once_by_file_and_line(project: Path) -> None:
+    package = find_project(project).package
+    expected = {
+        ("data/contract.yml", edit(project / "data/contract.yml", "target: diagnosis", "target: diagnosi")),
+        ("environments/dev.yml", edit(project / "environments/dev.yml", "p95_ms: 500", "p95: 500")),
+        ("environments/prod.yml", edit(project / "environments/prod.yml", "resource_group:", "resource_grop:")),
+        ("pipelines/training.yml", edit(project / "pipelines/training.yml", "parent.inputs.seed", "parent.inputs.sed")),
+        ("pipelines/components/train.yml", edit(project / "pipelines/components/train.yml", "name: train", "nam: train")),
+        ("deployment/online/deployment.yml", edit(project / "deployment/online/deployment.yml", "mlops/scoring/online.py", "mlops/scoring/onlin.py")),
+        ("pipelines/components/evaluate.yml", 25),
+    }  # fmt: skip
+    edit(
+        package / "evaluate.py",
+        "contract: Path, evaluation: Path)",
+        "contract: Path, folder: Path)",
+    )
+    findings = found(project)
+    named = {(f.path.resolve().relative_to(project.resolve()).as_posix(), f.line) for f in findings}
+    # A contract that names no column at its target is wrong as a whole: it has no line of its own.
+    expected = {(file, 4 if file == "data/contract.yml" else line) for file, line in expected}
+    assert expected <= named
+    assert {file for file, _ in named} == {file for file, _ in expected}
+    assert findings == sorted(findings, key=lambda f: (str(f.path), f.line))
+
+
+def test_only_the_named_environment_is_looked_at(project: Path) -> None:
+    edit(project / "environments/prod.yml", "p95_ms:", "p95:")
+    assert found(project, "dev") == []
+    assert len(found(project, "prod")) == 2
+
+
+def test_an_option_that_is_no_parameter_of_the_step_is_found(project: Path) -> None:
+    line = edit(
+        project / "pipelines/components/train.yml",
+        "--seed ${{inputs.seed}}",
+        "--sed=${{inputs.seed}}",
+    )
+    problems = {(f.line, f.problem) for f in found(project)}
+    start = line - 6  # `command:`, of which the option is the sixth line
+    assert problems == {
+        (start, "`train` in train.py has no parameter `sed`; did you mean `seed`?"),
+        (start, "`train` in train.py needs `--seed`"),
+    }  # fmt: skip
+
+
+def test_an_option_with_an_equals_sign_is_an_option(project: Path) -> None:
+    edit(
+        project / "pipelines/components/train.yml",
+        "--seed ${{inputs.seed}}",
+        "--seed=${{inputs.seed}}",
+    )
+    assert found(project) == []
+
+
+def test_parameters_with_defaults_need_no_option(project: Path) -> None:
+    edit(
+        find_project(project).package / "train.py",
+        "    seed: int,\n",
+        "    seed: int = 0,\n    *,\n    extra: str = '',\n",
+    )
+    assert found(project) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("def fit():\n    pass\n", "must define the function `train`"),
+        ("def train(:\n", "train.py:1: this is not Python"),
+        (None, "train.py is missing"),
+    ],
+)
+def test_a_step_without_its_function_is_found(
+    project: Path, text: str | None, problem: str
+) -> None:
+    file = find_project(project).package / "train.py"
+    file.unlink() if text is None else write(file, text)
+    path, line, said = only(project)
+    assert (path, line) == ("pipelines/components/../components/train.yml", 34) or line == 34
+    assert problem in said
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("code: ../../src", "code: ../../scr", "the folder ../../scr is missing"),
+        ("mlops/scoring/online.py", "online.py", "the file online.py is missing in ../../src"),
+        ("  scoring_script: mlops/scoring/online.py\n", "", "needs `code` and `scoring_script`"),
+        ('OMP_NUM_THREADS: "1"', "A: ${{inputs.a}}", "a deployment has no placeholders, but names inputs.a"),
+        ("code_configuration:\n", "code_configuration:\n\t", "not YAML"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_deployment_is_found(
+    project: Path, old: str, new: str, problem: str
+) -> None:
+    edit(project / "deployment/online/deployment.yml", old, new)
+    path, _, said = only(project)
+    assert path == "deployment/online/deployment.yml"
+    assert problem in said
+
+
+def test_a_sample_that_breaks_the_contract_is_found_where_the_pipeline_names_it(
+    project: Path,
+) -> None:
+    sample = project / "data" / "sample.parquet"
+    pd.read_parquet(sample).assign(mean_area=-1.0).to_parquet(sample)
+    path, line, problem = only(project)
+    assert (path, line) == ("pipelines/training.yml", 12)
+    assert "`mean_area` must be at least 0" in problem
+
+
+def test_a_sample_that_is_no_table_is_found(project: Path) -> None:
+    (project / "data" / "sample.parquet").write_bytes(b"nothing")
+    assert "not a readable table" in only(project)[2]
+
+
+def test_every_azure_file_of_the_project_is_one_that_azure_loads() -> None:
+    project = find_project(generated())
+    listed = {path for paths in azure_ml_files(project).values() for path in paths}
+    folders = ("pipelines", "containers", "deployment")
+    assert listed == {path for folder in folders for path in (project.root / folder).rglob("*.yml")}
+    assert all(azure_ml_files(project).values())
+
+
+def test_azure_finds_nothing_in_a_new_project_and_names_a_mistake(project: Path) -> None:
+    assert check_with_azure(find_project(project)) == []
+    edit(project / "deployment/batch/endpoint.yml", "auth_mode: aad_token", "auth_mode: none")
+    edit(project / "deployment/online/deployment.yml", "instance_count: 1", "instance_count: many")
+    findings = check_with_azure(find_project(project))
+    assert {finding.path.relative_to(project).as_posix() for finding in findings} == {
+        "deployment/batch/endpoint.yml", "deployment/online/deployment.yml",
+    }  # fmt: skip
+    assert all(finding.problem.startswith("azure-ai-ml: ") for finding in findings)

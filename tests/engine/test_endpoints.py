@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlops import files
+from mlops.errors import MlopsError
+from mlops.workspaces import ModelVersion
+from mlops.workspaces.local.endpoints import EndpointStore
+
+from .builders import write
+
+VERSION = ModelVersion("churn", 7, "dev", "run", "now", {})
+
+
+@pytest.fixture
+def deployment(tmp_path: Path) -> Path:
+    """A deployment file with its code."""
+    write(tmp_path / "src" / "score.py", "old")
+    write(tmp_path / "src" / "__pycache__" / "score.pyc", "")
+    return write(
+        tmp_path / "deployment.yml",
+        "code_configuration: {code: ./src, scoring_script: score.py}\n"
+        "environment_variables: {THREADS: 1}\n",
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> EndpointStore:
+    return EndpointStore(tmp_path / "state", "churn-dev")
+
+
+def test_an_endpoint_that_was_never_written_is_empty(store: EndpointStore) -> None:
+    endpoint = store.read()
+    assert (endpoint.name, endpoint.deployments, endpoint.traffic) == ("churn-dev", {}, {})
+
+
+def test_a_new_deployment_has_no_traffic(
+    store: EndpointStore, deployment: Path, tmp_path: Path
+) -> None:
+    store.create("blue", VERSION, deployment, tmp_path / "model")
+    endpoint = store.read()
+    assert endpoint.deployments["blue"].version == 7
+    assert not endpoint.traffic.get("blue")
+    assert store.served("blue") == {
+        "scoring_script": "score.py", "environment_variables": {"THREADS": "1"},
+        "model_folder": str((tmp_path / "model").resolve()),
+    }  # fmt: skip
+
+
+def test_deployed_code_is_a_copy_that_later_edits_do_not_change(
+    store: EndpointStore, deployment: Path, tmp_path: Path
+) -> None:
+    store.create("blue", VERSION, deployment, tmp_path)
+    write(tmp_path / "src" / "score.py", "new")
+    assert (store.code_of("blue") / "score.py").read_text() == "old"
+    assert not (store.code_of("blue") / "__pycache__").exists()
+    store.create("blue", VERSION, deployment, tmp_path)
+    assert (store.code_of("blue") / "score.py").read_text() == "new"
+
+
+def test_traffic_and_tags_survive_another_deployment(
+    store: EndpointStore, deployment: Path, tmp_path: Path
+) -> None:
+    store.create("blue", VERSION, deployment, tmp_path)
+    store.tag("blue", {"smoke": "passed"})
+    store.tag("blue", {"rollout": "passed"})
+    store.set_traffic({"blue": 100}, {"previous": "none"})
+    store.create("green", VERSION, deployment, tmp_path)
+    endpoint = store.read()
+    assert endpoint.traffic == {"blue": 100}
+    assert endpoint.tags == {"previous": "none"}
+    assert endpoint.deployments["blue"].tags == {"smoke": "passed", "rollout": "passed"}
+
+
+def test_a_deployment_with_traffic_is_not_deleted_nor_made_anew(
+    store: EndpointStore, deployment: Path, tmp_path: Path
+) -> None:
+    store.create("blue", VERSION, deployment, tmp_path)
+    store.set_traffic({"blue": 1}, {})
+    for change in (
+        lambda: store.delete("blue"),
+        lambda: store.create("blue", VERSION, deployment, tmp_path),
+    ):
+        with pytest.raises(MlopsError, match="`blue` gets traffic"):
+            change()
+    assert (store.code_of("blue") / "score.py").is_file()
+    assert "blue" in store.read().deployments
+
+
+def test_a_deleted_deployment_is_gone_with_its_code_and_its_share(
+    store: EndpointStore, deployment: Path, tmp_path: Path
+) -> None:
+    store.create("blue", VERSION, deployment, tmp_path)
+    store.set_traffic({"blue": 0}, {})
+    store.delete("blue")
+    assert store.read().deployments == {}
+    assert store.read().traffic == {}
+    assert not store.folder_of("blue").exists()
+
+
+def test_a_state_that_cannot_be_written_stays_as_it_was(
+    store: EndpointStore, deployment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    store.create("blue", VERSION, deployment, tmp_path)
+    store.set_traffic({"blue": 100}, {})
+    before = store.read()
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        store.set_traffic({"blue": 0}, {})
+    assert store.read() == before
+    assert {path.name for path in store.folder.iterdir()} == {"blue", "endpoint.json"}
+
+
+def test_the_key_is_made_once_and_only_its_owner_can_read_it(store: EndpointStore) -> None:
+    key = store.key()
+    assert len(key) >= 32
+    assert store.key() == key
+    assert stat.S_IMODE((store.folder / "key").stat().st_mode) == 0o600
+    assert EndpointStore(store.folder.parent, "other").key() != key
