@@ -37,7 +37,9 @@ def generated(**answers: str) -> Path:
 
 
 # The engine is plain Python: its unit tests import it from the project with the default answers.
-sys.path.insert(0, str(generated() / "src"))
+# (In two steps: cookiecutter puts sys.path back as it was before it ran.)
+ENGINE = str(generated() / "src")
+sys.path.insert(0, ENGINE)
 sys.dont_write_bytecode = True
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from mlops.workspaces.local.processes import code_environment, start, stop, tail
+from tests.conftest import ENGINE
 
 from .builders import write
-from .conftest import SOURCE
 
 # Writes its own process id and that of a child, and waits with it.
 FAMILY = (
@@ -73,7 +73,7 @@ def test_a_process_and_its_child_end_when_the_parent_is_killed(tmp_path: Path) -
     script, parent = write(tmp_path / "family.py", FAMILY), write(tmp_path / "parent.py", PARENT)
     started = subprocess.Popen(
         [sys.executable, str(parent), str(script), str(tmp_path / "ids")],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": SOURCE},
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": ENGINE},
     )  # fmt: skip
     processes = family(tmp_path / "ids")
     assert all(map(is_alive, processes))

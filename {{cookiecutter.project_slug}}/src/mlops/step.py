@@ -100,7 +100,8 @@ def main() -> None:
     try:
         function = step_function(name)
     except MlopsError as error:
-        raise SystemExit(f"error: {error}") from None
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_status) from None
     raise SystemExit(run(function, f"python -m mlops.step {name}", sys.argv[2:]))
 
 

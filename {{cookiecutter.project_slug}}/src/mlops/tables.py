@@ -85,7 +85,14 @@ def _from_text(table: pd.DataFrame, contract: Contract) -> pd.DataFrame:
             unread = numbers.isna() & text.notna()
             table[name] = numbers.astype("object").where(~unread, text) if unread.any() else numbers
         elif column.type == "boolean":
-            table[name] = text.replace({"true": True, "True": True, "false": False, "False": False})
+            table[name] = _translated(
+                text, {"true": True, "True": True, "false": False, "False": False}
+            )
         elif column.values is not None:
-            table[name] = text.replace({str(value): value for value in column.values})
+            table[name] = _translated(text, {str(value): value for value in column.values})
     return table
+
+
+def _translated(texts: pd.Series, values: dict[str, Any]) -> pd.Series:
+    """The values that stand for texts; a text that stands for none, and a null, stay."""
+    return texts.map(lambda text: values.get(text, text), na_action="ignore")

@@ -6,6 +6,7 @@ import platform
 import shlex
 import shutil
 import subprocess
+import threading
 import time
 import uuid
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -60,6 +61,8 @@ class JobRunner:
         self.logs: dict[str, Path] = {}
         self._hashed: dict[Path, str] = {}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._starting = threading.Lock()
+        self._ended = False
 
     def run(self) -> list[StepResult]:
         """Run all steps.
@@ -83,8 +86,10 @@ class JobRunner:
                         results.append(future.result())
                         graph.done(name)
             finally:
-                for process in list(self._running.values()):
-                    stop(process)
+                with self._starting:
+                    self._ended = True
+                    for process in self._running.values():
+                        stop(process)
         return results
 
     def _step(self, step: Step) -> StepResult:
@@ -119,13 +124,14 @@ class JobRunner:
         log = partial / "log.txt"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as stream:
-            process = start(
-                _shell(command), folder=component.code, log=stream,
-                environment=code_environment(component.code, **self.variables),
-            )  # fmt: skip
-            self._running[step.name] = process
+            with self._starting:
+                if self._ended:
+                    raise MlopsError(f"step `{step.name}` was not started: another one failed")
+                process = self._running[step.name] = start(
+                    _shell(command), folder=component.code, log=stream,
+                    environment=code_environment(component.code, **self.variables),
+                )  # fmt: skip
             status = process.wait()
-            self._running.pop(step.name, None)
         if status:
             kept = self.steps / f"failed-{step.name}"
             shutil.rmtree(kept, ignore_errors=True)

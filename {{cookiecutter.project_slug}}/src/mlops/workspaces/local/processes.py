@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,7 +43,8 @@ def code_environment(code: Path, **more: str) -> dict[str, str]:
     }
 
 
-def tail(log: Path, lines: int = 20) -> str:
-    """The end of a log, indented."""
-    text = log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
-    return "\n".join(f"    {line}" for line in text)
+def tail(log: Path, lines: int = 20, without: str = "$^") -> str:
+    """The end of a log, indented; without the lines in which a pattern is found."""
+    text = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    kept = [line for line in text if not re.search(without, line)]
+    return "\n".join(f"    {line}" for line in kept[-lines:])

@@ -29,6 +29,8 @@ from mlops.workspaces.local.processes import code_environment, start, stop, tail
 HOST = "127.0.0.1"
 DEPLOYMENT_HEADER = "azureml-model-deployment"
 SECONDS_TO_START = 120
+# A server whose script fails lists the model's files after the error, which would hide it.
+LISTING = r" azmlinfsrv - (Model Directory Contents|\S+/$| {4})"
 SECONDS_TO_ANSWER = 180  # Azure's limit for a request
 
 
@@ -67,7 +69,7 @@ class ModelServer:
             time.sleep(0.05)
         self.stop()
         raise MlopsError(
-            f"the model's server did not start; the end of its log:\n{tail(self._log)}"
+            f"the model's server did not start; the end of its log:\n{tail(self._log, without=LISTING)}"
         )
 
     def post(self, body: bytes) -> tuple[int, bytes]:
