@@ -4,6 +4,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 PROJECT := {{cookiecutter.project_slug}}
 ANSWERS ?=
+WORKERS ?= 2
 
 # Imports are compiled once here and not at every start.
 export UV_COMPILE_BYTECODE = 1
@@ -33,7 +34,7 @@ demo: setup
 	env -u PYTHONDONTWRITEBYTECODE $(MAKE) -C build/demo/* demo
 
 test: setup lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
 
 quick: setup
 	$(BIN)/python -m pytest -m 'not slow'

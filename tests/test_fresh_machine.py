@@ -77,7 +77,7 @@ def test_a_new_project_demonstrates_and_tests_itself(
     project = copy_of(generated(**answers), tmp_path)
     account = make(project, bare, "demo")
     for name in answers["environments"].split("-"):
-        assert f"  {name}: version 2 (from dev/2)" in account
+        assert f"  {name}: version 2 (trained as dev/2)" in account
     assert "How the endpoint answered" in account
     assert "mlops serve --env prod" in account
     assert " passed" in make(project, bare, "test")
@@ -96,7 +96,7 @@ def test_a_clone_of_the_template_demonstrates_itself(tmp_path: Path, bare: dict[
     subprocess.run(["git", "clone", "-q", str(TEMPLATE), str(clone)], check=True)
     account = make(clone, bare, "demo")
     assert "Which model version is where" in account
-    assert "prod: version 2 (from dev/2)" in account
+    assert "prod: version 2 (trained as dev/2)" in account
     status = subprocess.run(
         ["git", "status", "--porcelain"], cwd=clone, capture_output=True, text=True
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import contextlib
 import io
+import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -42,14 +44,20 @@ def check_project(
         except InvalidFile as error:
             findings += error.findings
             continue
+        except UsageError as error:
+            findings.append(Finding(project.root / "pyproject.toml", 1, str(error)))
+            continue
         if contract:
             findings += check_settings(settings, contract)
     for path in sorted((project.root / "pipelines").glob("*.yml")):
         findings += _check_pipeline(project, path, contract)
     for path in sorted((project.root / "deployment").glob("*/deployment.yml")):
         findings += _check_deployment(path)
-    if with_azure and not findings:
-        findings += check_with_azure(project)
+    findings += _check_syntax(project)
+    if with_azure:
+        # Where our own checks say something about a file, it would say the same again.
+        named = {finding.path.resolve() for finding in findings}
+        findings += [f for f in check_with_azure(project) if f.path.resolve() not in named]
     return sorted(findings, key=lambda finding: (str(finding.path), finding.line))
 
 
@@ -86,20 +94,38 @@ def check_with_azure(project: Project) -> list[Finding]:
         from azure.ai.ml.entities import _load_functions
 
         return [
-            Finding(path, 1, f"azure-ai-ml: {problem}")
+            finding
             for kind, paths in azure_ml_files(project).items()
             for path in paths
-            for problem in _load(getattr(_load_functions, f"load_{kind}"), path)
+            for finding in _load(getattr(_load_functions, f"load_{kind}"), path)
         ]
 
 
-def _load(load: Callable[[Path], Any], path: Path) -> list[str]:
+def _load(load: Callable[[Path], Any], path: Path) -> list[Finding]:
     try:
         loaded = load(path)
     except Exception as error:  # azure-ai-ml raises many kinds for a file that is wrong
-        return [_first_line(error)]
+        return _azure_findings(path, str(error) or type(error).__name__)
     result = loaded._validate() if hasattr(loaded, "_validate") else None
-    return [": ".join(map(str, item)) for item in result.error_messages.items()] if result else []
+    problems = result.error_messages.items() if result else ()
+    return [Finding(path, 1, f"azure-ai-ml: {where}: {what}") for where, what in problems]
+
+
+def _azure_findings(path: Path, message: str) -> list[Finding]:
+    """A message of azure-ai-ml as findings: it names fields in JSON, amid words of advice."""
+    found = re.search(r"\{.*\}", message, re.DOTALL)
+    try:
+        fields = json.loads(found[0]) if found else {}
+        document = read_yaml(path)
+    except (ValueError, InvalidFile):
+        fields = {}
+    if not fields:
+        text = " ".join(message.partition("Visit this link")[0].split())
+        return [Finding(path, 1, f"azure-ai-ml: {text[:400]}")]
+    return [
+        document.finding(f"azure-ai-ml: `{name}`: {' '.join(str(problems).split())}", name)
+        for name, problems in fields.items()
+    ]
 
 
 def _check_pipeline(project: Project, path: Path, contract: Contract | None) -> Iterator[Finding]:
@@ -138,6 +164,15 @@ def _check_data(document: Document, path: Path, contract: Contract) -> Iterator[
         yield document.finding(str(error), "inputs", "data")
 
 
+def _check_syntax(project: Project) -> Iterator[Finding]:
+    """That the model's own code is Python."""
+    for path in sorted(project.package.rglob("*.py")):
+        try:
+            ast.parse(path.read_text(encoding="utf-8"))
+        except (SyntaxError, UnicodeDecodeError) as error:
+            yield Finding(path, getattr(error, "lineno", None) or 1, f"this is not Python: {error}")
+
+
 def _check_step_function(project: Project, component: Component) -> Iterator[Finding]:
     """That the options in a component's command are the parameters of the step's function."""
     words = component.command.split()
@@ -146,28 +181,31 @@ def _check_step_function(project: Project, component: Component) -> Iterator[Fin
     name = words[words.index(RUNS_A_STEP) + 1]
     file = project.package / f"{name}.py"
     try:
-        parameters, required = _parameters(file, name)
+        found = _parameters(file, name)
     except UsageError as error:
         yield component.document.finding(str(error), "command")
         return
+    if found is None:
+        return
+    parameters, required = found
     options = {word[2:].partition("=")[0] for word in words if word.startswith("--")}
     for option in sorted(options - parameters):
         hint = did_you_mean(option, parameters)
         problem = f"`{name}` in {file.name} has no parameter `{option}`{hint}"
         yield component.document.finding(problem, "command")
     for missing in sorted(required - options):
-        problem = f"`{name}` in {file.name} needs `--{missing}`"
+        problem = f"`{name}` in {file.name} needs `--{missing} ${{{{inputs.{missing}}}}}` here"
         yield component.document.finding(problem, "command")
 
 
-def _parameters(file: Path, function: str) -> tuple[set[str], set[str]]:
+def _parameters(file: Path, function: str) -> tuple[set[str], set[str]] | None:
     """All parameters and the required ones of a function, without importing it."""
     if not file.is_file():
         raise UsageError(f"the command runs the step `{function}`, but {file} is missing")
     try:
         tree = ast.parse(file.read_text(encoding="utf-8"))
-    except SyntaxError as error:
-        raise UsageError(f"{file}:{error.lineno}: this is not Python: {error.msg}") from None
+    except (SyntaxError, UnicodeDecodeError):
+        return None  # the check of its syntax names it
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name == function:
             named = [*node.args.args, *node.args.kwonlyargs]
@@ -200,8 +238,3 @@ def _check_deployment(path: Path) -> Iterator[Finding]:
         yield document.finding(problem, "code_configuration", "scoring_script")
     for key in PLACEHOLDER.findall(str(data)):
         yield document.finding(f"a deployment has no placeholders, but names {'.'.join(key)}")
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__

@@ -5,8 +5,8 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 3 refused by a rule.
 
 from __future__ import annotations
 
+import contextlib
 import os
-import subprocess
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 
 Env = Annotated[Optional[str], typer.Option("--env", help="The environment; default: the first.")]
+Every = Annotated[Optional[str], typer.Option("--env", help="This environment only; default: all.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Version = Annotated[
     Optional[int], typer.Option("--version", help="The model version; default: the newest.")
@@ -33,7 +34,7 @@ Version = Annotated[
 
 
 @app.command(epilog="Example: mlops check --env prod")
-def check(env: Env = None, json: Json = False) -> None:
+def check(env: Every = None, json: Json = False) -> None:
     """Check every file of the project and list what is wrong, with file and line."""
     from mlops.checks import azure_is_installed, check_project
 
@@ -60,7 +61,8 @@ def train(
         Optional[Path], typer.Option(help="A table in place of the pipeline's.")
     ] = None,
     set_: Annotated[
-        Optional[list[str]], typer.Option("--set", help="NAME=VALUE for an input of the pipeline.")
+        Optional[list[str]],
+        typer.Option("--set", help="NAME=VALUE for an input of the pipeline; may be repeated."),
     ] = None,
     cache: Annotated[bool, typer.Option(help="Reuse steps that did not change.")] = True,
     json: Json = False,
@@ -85,8 +87,15 @@ def train(
         say_decision(s.console, done.decision)
         s.console.say(f"model card: {_relative(done.card)}")
         if done.version is None:
-            raise Refused(f"the gate refused the model: {'; '.join(done.decision.refusals)}")
-        s.console.say(f"registered {done.version} in {done.decision.environment}")
+            failed, all_checks = len(done.decision.refusals), len(done.decision.checks)
+            raise Refused(
+                f"the gate refused the model ({failed} of {all_checks} checks failed); "
+                "docs/runbook.md says what that means"
+            )
+        if done.version.tags.get("job") == done.job.name:
+            s.console.say(f"registered {done.version} in {done.decision.environment}")
+        else:
+            s.console.say(f"nothing changed: this is {done.version}, registered already")
 
 
 @app.command(epilog="Example: mlops promote --from dev --to staging")
@@ -105,6 +114,8 @@ def promote(
     from mlops import release
 
     with session(json) as s:
+        if to and env and to != env:
+            raise UsageError(f"--to {to} and --env {env} say two things; write one of them")
         source = s.workspace(from_)
         name = to or env or s.project.next_environment(from_)
         if name is None:
@@ -114,9 +125,8 @@ def promote(
         )
         s.console.result({"version": received.number, "decision": decision.record()})
         say_decision(s.console, decision)
-        s.console.say(
-            f"{received} ({received.origin}) is in {name}; next: mlops deploy --env {name}"
-        )
+        s.console.say(f"{received.origin} is now {received} of {name}")
+        s.console.say(f"next: mlops deploy --env {name}")
 
 
 @app.command(epilog="Example: mlops deploy --env staging")
@@ -160,7 +170,9 @@ def serve(
 ) -> None:
     """Serve the endpoint on this machine, with its traffic and its key, until Ctrl-C."""
     with session(json) as s:
-        s.workspace(env).serve(port, s.console.say if not json else s.console.progress)
+        report = s.console.progress if json else s.console.say
+        with contextlib.suppress(KeyboardInterrupt):
+            s.workspace(env).serve(port, report)
 
 
 @app.command(epilog="Example: mlops invoke --env prod --input request.json")
@@ -182,7 +194,8 @@ def invoke(
         s.console.result(inference.record_of(response))
         s.console.say(response.body)
         if response.status != 200:
-            raise MlopsError(f"the endpoint answered {response.status}")
+            hint = "; deploy and roll out a version first" if not response.deployment else ""
+            raise MlopsError(f"the endpoint answered {response.status}{hint}")
         s.console.progress(f"{response.deployment} answered in {response.milliseconds:.1f} ms")
 
 
@@ -208,7 +221,7 @@ def score(
 
 
 @app.command(epilog="Example: mlops status")
-def status(env: Env = None, json: Json = False) -> None:
+def status(env: Every = None, json: Json = False) -> None:
     """Show all environments: versions, metrics, deployments and traffic."""
     from mlops.status import status_of
 
@@ -222,12 +235,21 @@ def status(env: Env = None, json: Json = False) -> None:
 @app.command(epilog="Example: mlops ui --env dev")
 def ui(env: Env = None, json: Json = False) -> None:
     """Open the workspace's experiment tracking page (locally: MLflow) until Ctrl-C."""
+    from mlops.workspaces.local.processes import call
+
     with session(json) as s:
-        command = s.workspace(env).user_interface()
-        s.console.result({"command": command})
+        workspace = s.workspace(env)
+        address, command = workspace.user_interface()
+        s.console.result({"address": address, "command": command})
+        s.console.say(f"{workspace.environment.name}: {address}, in a few seconds; Ctrl-C ends it")
         if not json:
-            variables = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-            raise typer.Exit(subprocess.call(command, env=variables))
+            variables = {
+                **os.environ,
+                "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+                "PYTHONWARNINGS": "ignore",
+            }
+            with contextlib.suppress(KeyboardInterrupt):
+                raise typer.Exit(call(command, variables))
 
 
 @app.command(epilog="Example: mlops demo")

@@ -14,6 +14,7 @@ class Console:
 
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
+        self._answered = False
 
     def progress(self, line: str) -> None:
         """A line about what is going on, on standard error: it is not the result."""
@@ -28,6 +29,12 @@ class Console:
         """The result for a script; nothing where a person reads."""
         if self.as_json:
             sys.stdout.write(to_json(value))
+            self._answered = True
+
+    def failure(self, message: str, status: int) -> None:
+        """Why there is no result, for a script; nothing where the result was printed already."""
+        if not self._answered:
+            self.result({"error": message, "exit_status": status})
 
     def table(
         self, head: tuple[str, ...], rows: Sequence[tuple[str, ...]], title: str = ""

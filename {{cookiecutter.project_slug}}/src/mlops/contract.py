@@ -7,6 +7,7 @@ signature and the sample requests, and names the slices that the gate looks at.
 from __future__ import annotations
 
 import datetime
+import math
 import random
 from pathlib import Path
 from typing import Any, Literal
@@ -135,7 +136,9 @@ class Contract(Settings):
     @property
     def digest(self) -> str:
         """What identifies this contract: SHA-256 of its content, whatever its layout."""
-        return digest_of(self.model_dump())
+        # The order of the columns is that of the features, and so a part of it.
+        content = self.model_dump() | {"columns": list(self.model_dump()["columns"].items())}
+        return digest_of(content)
 
     def expected(self, *, target: bool) -> dict[str, Column]:
         """The columns that a table must have: the features, and with `target` the target."""
@@ -184,7 +187,7 @@ def _example(column: Column, generator: random.Random) -> Any:
         return "example"
     low, high = _bounds(column)
     if column.type == "integer":
-        return generator.randint(int(low), int(high))
+        return generator.randint(math.ceil(low), math.floor(high))
     return min(max(round(generator.uniform(low, high), 6), low), high)
 
 

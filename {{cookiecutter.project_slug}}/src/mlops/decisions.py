@@ -12,21 +12,27 @@ DecisionKind = Literal["gate", "promotion", "smoke-test", "rollout", "rollback"]
 
 
 class Check(BaseModel):
-    """One rule, the value that it saw, the limit that it holds, and whether it passed."""
+    """One rule: the value that it saw, the limit that it holds, and whether it passed.
+
+    `comparison` says how value and limit are compared, as a person would.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     rule: str
     value: float | str | None
-    limit: float | str | None
+    limit: float | str | None = None
+    comparison: Literal["at least", "at most", "expected", ""] = ""
     passed: bool
     detail: str = ""
 
     def show(self) -> str:
         """One line for a person."""
         mark = "passed" if self.passed else "FAILED"
-        limit = "" if self.limit is None else f" (limit {_show(self.limit)})"
-        detail = f", {self.detail}" if self.detail else ""
+        limit = ""
+        if self.limit is not None and not (self.comparison == "expected" and self.passed):
+            limit = f", {self.comparison} {_show(self.limit)}"
+        detail = f" ({self.detail})" if self.detail else ""
         return f"{mark}  {self.rule}: {_show(self.value)}{limit}{detail}"
 
 

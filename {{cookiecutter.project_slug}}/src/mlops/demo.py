@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +15,7 @@ from typing import Any
 from mlops import release, training
 from mlops.checks import check_project
 from mlops.console import number
+from mlops.contract import load_contract
 from mlops.decisions import Decision
 from mlops.documents import InvalidFile
 from mlops.errors import Refused
@@ -34,7 +38,10 @@ class Account:
     states: list[dict[str, Any]] = field(default_factory=list)
     answer: Response | None = None
     scored: int = 0
+    first: str = ""
     last: str = ""
+    data: str = ""
+    program: str = "mlops"
 
     def record(self) -> dict[str, Any]:
         """The account as JSON holds it."""
@@ -63,15 +70,15 @@ class Account:
         if self.answer:
             yield "\nHow the endpoint answered"
             yield f"  {self.answer.deployment} in {self.answer.milliseconds:.0f} ms: {self.answer.body[:200]}"
-            yield f"  batch: {self.scored} rows scored"
+            yield f"  in a batch: {self.scored} rows scored"
         yield "\nHow long each stage took"
         for name, seconds in self.seconds.items():
             yield f"  {seconds:6.1f} s  {name}"
         yield f"  {sum(self.seconds.values()):6.1f} s  in all"
+        yield f"\nThe data is a sample: {self.data}. docs/your-own-data.md says how to use yours."
         yield "\nTry next"
-        yield "  mlops status"
-        yield f"  mlops serve --env {self.last}"
-        yield "  mlops ui --env dev"
+        for command in ("status", f"serve --env {self.last}", f"ui --env {self.first}"):
+            yield f"  {self.program} {command}"
 
 
 def run(
@@ -81,7 +88,12 @@ def run(
 
     The second is rolled out beside the first there, rolled back, and rolled out again.
     """
-    account = Account(last=last)
+    account = Account(
+        first=project.environments[0],
+        last=last,
+        data=load_contract(project.contract).title,
+        program=_program(),
+    )
 
     @contextmanager
     def stage(name: str) -> Iterator[None]:
@@ -141,6 +153,14 @@ def _release(workspace: Workspace, version: ModelVersion, report: Report) -> lis
     return [*done, release.rollout(workspace, version.number, report=report)]
 
 
+def _program() -> str:
+    """How `mlops` is called from here: by its path, where that is not on the path of programs."""
+    program = Path(sys.argv[0])
+    if shutil.which("mlops") or program.name != "mlops":
+        return "mlops"
+    return os.path.relpath(program)
+
+
 def _where(state: dict[str, Any]) -> str:
     champion = state["champion"]
     if champion is None:
@@ -148,4 +168,4 @@ def _where(state: dict[str, Any]) -> str:
     metrics = ", ".join(f"{name} {number(value)}" for name, value in champion["metrics"].items())
     shares = [f"{d['name']} {d['traffic']} %" for d in state["endpoint"]["deployments"]]
     traffic = f"; traffic: {', '.join(shares)}" if shares else ""
-    return f"version {champion['version']} (from {champion['origin']}) {metrics}{traffic}"
+    return f"version {champion['version']} (trained as {champion['origin']}) {metrics}{traffic}"

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-IGNORED = {"__pycache__", ".DS_Store"}
+IGNORED = {"__pycache__", ".DS_Store", ".amlignore"}
 
 
 def digest_of(value: Any) -> str:
@@ -23,7 +23,8 @@ def digest_path(path: Path) -> str:
     return digest_of(
         [
             (file.relative_to(path).as_posix(), _digest_file(file))
-            for file in sorted(path.rglob("*"))
+            # By the name's text: Windows would sort paths without regard to case.
+            for file in sorted(path.rglob("*"), key=lambda file: file.relative_to(path).as_posix())
             if file.is_file() and not IGNORED.intersection(file.relative_to(path).parts)
         ]
     )

@@ -1,5 +1,10 @@
 """The errors that a person can mend, each with the exit status that a script can read."""
 
+from __future__ import annotations
+
+import errno
+import os
+
 
 class MlopsError(Exception):
     """Something failed: the message says what, where, and what to do instead."""
@@ -17,3 +22,14 @@ class Refused(MlopsError):
     """A rule said no: the contract, the gate, the order of environments."""
 
     exit_status = 3
+
+
+def disk_full(error: Exception) -> str | None:
+    """What to say when an error means that the disk is full; None for any other error."""
+    said = str(error)
+    # The errors of SQLite and of shutil carry no number, or not that of their cause.
+    if os.strerror(errno.ENOSPC) not in said and "database or disk is full" not in said:
+        return None
+    return (
+        f"the disk is full: {said.splitlines()[0][:300]}; free some space and run the command again"
+    )

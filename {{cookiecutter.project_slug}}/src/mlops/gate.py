@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mlops.contract import Contract
 from mlops.decisions import Check
 from mlops.documents import Finding, did_you_mean
-from mlops.metrics import METRICS, paired_difference
+from mlops.metrics import METRICS, Metric, paired_difference
 from mlops.project import Environment, GateSettings
 
 if TYPE_CHECKING:
@@ -42,9 +42,10 @@ def absolute_checks(
         low, high = evaluation["intervals"][name]
         checks.append(
             Check(
-                rule=f"floor of {name}",
+                rule=name,
                 value=value,
                 limit=floor,
+                comparison=_side(known[name]),
                 passed=not known[name].worse(_number(value), floor),
                 detail=f"95 % interval {_number(low):.4g} to {_number(high):.4g}",
             )
@@ -57,9 +58,10 @@ def absolute_checks(
             undefined = value is None or value != value
             checks.append(
                 Check(
-                    rule=f"floor of {name} where {part}",
+                    rule=f"{name} where {part}",
                     value=value,
                     limit=floor,
+                    comparison=_side(known[name]),
                     # A slice that holds one class has no ROC AUC; that says nothing against a model.
                     passed=undefined or not known[name].worse(value, floor),
                     detail=f"{result['rows']} rows" + (", not defined here" if undefined else ""),
@@ -87,25 +89,59 @@ def champion_check(
         contract, metric, truth, challenger, champion, rule.confidence
     )
     return Check(
-        rule=f"{rule.metric} not behind {champion_name}",
+        rule=f"{rule.metric} against {champion_name}, lower bound of the difference",
         value=bound,
         limit=-rule.margin,
+        comparison="at least",
         passed=bound >= -rule.margin,
         detail=(
-            f"better by {difference:+.4g}, at {100 * rule.confidence:g} % confidence"
-            f" by at least {bound:+.4g}, on {len(truth)} held-out rows"
+            f"difference {difference:+.4g}, positive is better; {100 * rule.confidence:g} % confidence,"
+            f" {len(truth)} held-out rows"
         ),
+    )
+
+
+def incomparable(
+    contract: Contract,
+    lineage: dict[str, str],
+    champion: Contract,
+    champion_lineage: dict[str, str],
+) -> str:
+    """Why a challenger's held-out rows say nothing about the champion; empty if they do."""
+    missing = sorted(set(champion.features) - set(contract.features))
+    if missing:
+        return f"it needs {', '.join(missing)}, which the contract no longer has"
+    if (contract.target, contract.classes) != (champion.target, champion.classes):
+        return "it predicts another target or other classes"
+    if lineage.get("split") != champion_lineage.get("split"):
+        # It may have been trained on rows that are held out now.
+        return (
+            f"it held out other rows: {champion_lineage.get('split')}, now {lineage.get('split')}"
+        )
+    return ""
+
+
+def incomparable_check(gate: GateSettings, champion_name: str, reason: str) -> Check:
+    """What stands in the record where the champion cannot be compared with."""
+    accepted = gate.champion.incomparable == "accept"
+    advice = "" if accepted else "; to go on without it, set gate.champion.incomparable: accept"
+    return Check(
+        rule=f"{gate.champion.metric} against {champion_name}",
+        value="not comparable",
+        passed=accepted,
+        detail=reason + advice,
     )
 
 
 def no_champion_check(gate: GateSettings) -> Check:
     """What stands in the record where there is no champion to compare with."""
     return Check(
-        rule=f"{gate.champion.metric} not behind the champion",
-        value="no champion yet",
-        limit=None,
-        passed=True,
+        rule=f"{gate.champion.metric} against the champion", value="no champion yet", passed=True
     )
+
+
+def _side(metric: Metric) -> Literal["at least", "at most"]:
+    return "at least" if metric.greater_is_better else "at most"
 
 
 def _number(value: float | None) -> float:

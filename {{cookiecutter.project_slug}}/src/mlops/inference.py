@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops.contract import load_contract
-from mlops.errors import MlopsError, UsageError
+from mlops.errors import Refused, UsageError
 from mlops.release import find_version
 from mlops.workspaces import ModelVersion, Report, Response, Workspace
 
@@ -48,11 +48,13 @@ def score_table(
     """
     if target.suffix not in (".parquet", ".csv"):
         raise UsageError(f"{target}: only .parquet and .csv files can be written")
+    if target.is_dir():
+        raise UsageError(f"{target} is a folder; name a file in it")
     if not source.is_file():
         raise UsageError(f"{source}: there is no such file; give a Parquet or CSV file")
-    version = find_version(workspace, number) if number else workspace.champion()
+    version = find_version(workspace, number) if number is not None else workspace.champion()
     if version is None:
-        raise MlopsError(
+        raise Refused(
             f"{workspace.environment.name} has no champion yet: promote, deploy and roll out a version"
         )
     return version, workspace.score(version, source, target, report)

@@ -9,7 +9,7 @@ from mlops.decisions import Decision
 
 
 def model_card(decision: Decision, contract: Contract, evaluation: dict[str, Any]) -> str:
-    """The card as Markdown; its plots lie beside it in the run, under `evaluation/plots`."""
+    """The card as Markdown; its plots lie beside it, in `plots`."""
     verdict = "accepted" if decision.accepted else "refused"
     version = f" as version {decision.version}" if decision.version else ""
     parts = [
@@ -31,7 +31,7 @@ def model_card(decision: Decision, contract: Contract, evaluation: dict[str, Any
                 (
                     c.rule,
                     _number(c.value),
-                    _number(c.limit),
+                    f"{c.comparison} {_number(c.limit)}".strip() if c.limit is not None else "-",
                     "passed" if c.passed else "**failed**",
                     c.detail,
                 )
@@ -52,7 +52,7 @@ def model_card(decision: Decision, contract: Contract, evaluation: dict[str, Any
             ),
         ]
     parts += ["## Plots\n"]
-    parts += [f"![{name}](../evaluation/plots/{name}.png)" for name in evaluation.get("plots", [])]
+    parts += [f"![{name}](plots/{name}.png)" for name in evaluation.get("plots", [])]
     parts += [
         "## Lineage\n",
         _table(

@@ -23,6 +23,7 @@ from mlops.pipeline import (
     Pipeline,
     Step,
     is_local_path,
+    literal,
     read_pipeline,
 )
 
@@ -76,6 +77,11 @@ def inspect_pipeline(path: Path) -> tuple[Pipeline, list[Finding]]:
         findings += _inspect_bindings(pipeline, step, set(jobs))
         findings += inspect_component(step.component)
     findings += _inspect_cycles(pipeline)
+    given = {name: literal(spec) for name, spec in pipeline.inputs.items()}
+    findings += [
+        document.finding(f"`{name}` {problem}", "inputs", name)
+        for name, problem in inspect_literals(pipeline, given).items()
+    ]
     return pipeline, list(dict.fromkeys(findings))
 
 
@@ -159,15 +165,44 @@ def _inspect_bindings(pipeline: Pipeline, step: Step, names: set[str]) -> list[F
                 name,
             )
         else:
-            kind = declared[name].get("type")
-            fits = LITERAL_TYPES.get(str(kind))
-            if fits and (
-                not isinstance(value, fits) or (isinstance(value, bool) and bool not in fits)
-            ):
-                report(f"the input `{name}` is of type {kind}, not {value!r}", name)
-            findings += _missing_path(document, {"path": value} if kind in PATH_TYPES else None,
+            if problem := literal_problem(value, declared[name]):
+                report(f"the input `{name}` {problem}", name)
+            is_path = declared[name].get("type") in PATH_TYPES
+            findings += _missing_path(document, {"path": value} if is_path else None,
                                       "jobs", step.name, "inputs", name)  # fmt: skip
     return findings
+
+
+def inspect_literals(pipeline: Pipeline, inputs: dict[str, Any]) -> dict[str, str]:
+    """What is wrong with values for the pipeline's inputs, by what the steps' components declare."""
+    problems: dict[str, str] = {}
+    for step in pipeline.steps.values():
+        for name, value in step.inputs.items():
+            match = PARENT_INPUT.fullmatch(str(value).strip())
+            declared = step.component.ports("inputs").get(name)
+            if match and declared and match[1] in inputs:
+                problem = literal_problem(inputs[match[1]], declared)
+                if problem:
+                    problems[match[1]] = f"{problem} ({step.component.document.path.name})"
+    return problems
+
+
+def literal_problem(value: Any, declared: dict[str, Any]) -> str:
+    """Why a literal is no value of a declared input; empty if it is one, or the input a path."""
+    kind = str(declared.get("type"))
+    fits = LITERAL_TYPES.get(kind)
+    if fits is None:
+        return ""
+    if not isinstance(value, fits) or (isinstance(value, bool) and bool not in fits):
+        return f"must be of type {kind}, not {value!r}"
+    if kind in ("number", "integer"):
+        if "min" in declared and value < declared["min"]:
+            return f"must be at least {declared['min']}, not {value!r}"
+        if "max" in declared and value > declared["max"]:
+            return f"must be at most {declared['max']}, not {value!r}"
+    if "enum" in declared and value not in declared["enum"]:
+        return f"must be one of {', '.join(map(str, declared['enum']))}, not {value!r}"
+    return ""
 
 
 def _inspect_cycles(pipeline: Pipeline) -> list[Finding]:

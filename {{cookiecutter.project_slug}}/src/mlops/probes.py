@@ -62,7 +62,8 @@ def traffic_test(workspace: Workspace, deployment: str, contract: Contract) -> t
     if failed:
         detail += f"; the first failure: {failed[0].status} {failed[0].body[:200]}"
     errors = Check(
-        rule=f"failed requests at {share} % of the traffic", value=float(len(failed)), limit=0.0,
+        rule=f"failed requests at {share} % of the traffic",
+        value=float(len(failed)), limit=0.0, comparison="at most",
         passed=not failed, detail=detail,
     )  # fmt: skip
     return errors, latency_check([r.milliseconds for r in responses], settings.p95_ms)
@@ -73,7 +74,8 @@ def latency_check(milliseconds: list[float], limit: float) -> Check:
     ordered = sorted(milliseconds)
     p50, p95 = (ordered[math.ceil(share * len(ordered)) - 1] for share in (0.50, 0.95))
     return Check(
-        rule="latency p95 in ms", value=round(p95, 1), limit=limit, passed=p95 <= limit,
+        rule="latency p95 in ms", value=round(p95, 1), limit=limit, comparison="at most",
+        passed=p95 <= limit,
         detail=f"p50 {p50:.1f} ms of {len(ordered)} requests",
     )  # fmt: skip
 
@@ -91,13 +93,18 @@ def _answers(contract: Contract, what: str, response: Response, rows: int) -> Ch
     except (ValueError, KeyError, TypeError):
         problem = response.body[:200]
     return Check(
-        rule=f"answers {what}", value=str(response.status), limit="200",
+        rule=f"answers {what}", value=str(response.status), limit="200", comparison="expected",
         passed=response.status == 200 and not problem, detail=problem,
     )  # fmt: skip
 
 
 def _refuses(what: str, response: Response, named: str) -> Check:
+    try:
+        message = str(json.loads(response.body)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        message = response.body
+    passed = response.status == 400 and named in message
     return Check(
-        rule=f"refuses {what}", value=str(response.status), limit="400",
-        passed=response.status == 400 and named in response.body, detail=response.body[:200],
+        rule=f"refuses {what}", value=str(response.status), limit="400", comparison="expected",
+        passed=passed, detail="" if passed else f"{message[:200]}; it must name {named}",
     )  # fmt: skip

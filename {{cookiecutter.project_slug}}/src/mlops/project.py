@@ -44,12 +44,14 @@ class EndpointNames(Settings):
 class ChampionRule(Settings):
     """How far a challenger may fall behind the champion, and how sure we must be that it doesn't.
 
-    `margin` is in the metric's unit; `confidence` is that of the one-sided bound.
+    `margin` is in the metric's unit; `confidence` is that of the one-sided bound. `incomparable`
+    says what becomes of a challenger whose data, target or split the champion does not share.
     """
 
     metric: str
     margin: float = Field(ge=0)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    incomparable: Literal["refuse", "accept"] = "refuse"
 
 
 class SliceRule(Settings):
@@ -85,6 +87,7 @@ class RolloutSettings(Settings):
 class EnvironmentSettings(Settings):
     """`environments/<name>.yml`."""
 
+    name: str
     description: str = ""
     model: str = Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$")
     azure: AzureSettings
@@ -172,8 +175,17 @@ class Project:
         if name not in self.environments:
             known = ", ".join(self.environments)
             raise UsageError(f"there is no environment `{name}`; write one of: {known}")
-        document = read_yaml(self.environment_file(name))
-        return Environment(name, validate(document, EnvironmentSettings), document)
+        file = self.environment_file(name)
+        if not file.is_file():
+            raise UsageError(
+                f"{self.root / 'pyproject.toml'}: `environments` names `{name}`, but {file} is missing"
+            )
+        document = read_yaml(file)
+        settings = validate(document, EnvironmentSettings)
+        if settings.name != name:
+            problem = f"`name` is {settings.name!r}; write {name!r}, as the file is called"
+            raise InvalidFile([document.finding(problem, "name")])
+        return Environment(name, settings, document)
 
     def previous_environment(self, name: str) -> str | None:
         """Where a version must come from before it may enter `name`; None for the first."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,13 @@ from mlops.decisions import Check, Decision, now
 from mlops.documents import read_yaml, validate
 from mlops.errors import UsageError
 from mlops.files import read_json, write_json, write_text
-from mlops.gate import absolute_checks, champion_check, no_champion_check
+from mlops.gate import (
+    absolute_checks,
+    champion_check,
+    incomparable,
+    incomparable_check,
+    no_champion_check,
+)
 from mlops.model_card import model_card
 from mlops.project import Environment, EnvironmentSettings
 from mlops.step import run, step_module
@@ -26,8 +34,9 @@ from mlops.workspaces.registry import (
     DECISION,
     EVALUATION,
     HELD_OUT,
+    MODEL,
     Registry,
-    log_model,
+    log_version,
     quiet_mlflow,
 )
 
@@ -57,29 +66,36 @@ def register(
     document = read_yaml(environment)
     settings = validate(document, EnvironmentSettings)
     client = MlflowClient()
-    registry = Registry(client, Environment(environment.stem, settings, document))
-    rules = load_contract(contract)
-    result = read_json(evaluation / "evaluation.json")
-    champion = registry.champion()
-    checks = gate_checks(
-        settings, rules, result, evaluation / "predictions.parquet",
-        prepared / "held_out.parquet", champion, _download(client, champion),
-    )  # fmt: skip
+    registry = Registry(client, Environment(settings.name, settings, document))
+    rules, result = load_contract(contract), read_json(evaluation / "evaluation.json")
     lineage = _lineage(client, run_id, prepared, rules, result)
+    champion = registry.champion()
+    with tempfile.TemporaryDirectory() as folder:
+        checks = gate_checks(
+            settings,
+            rules,
+            result,
+            evaluation / "predictions.parquet",
+            prepared / "held_out.parquet",
+            lineage,
+            champion,
+            _download(client, champion, folder),
+        )
     decided = Decision(
-        kind="gate", environment=environment.stem, model=settings.model,
+        kind="gate", environment=settings.name, model=settings.model,
         checks=checks, facts=lineage, time=now(),
     )  # fmt: skip
     _log_evidence(client, run_id, evaluation, prepared, result)
     if decided.accepted:
-        lineage["model_digest"] = log_model(client, run_id, model, contract)
-        lineage[f"gate.{environment.stem}"] = "passed"
+        lineage["model_digest"] = log_version(client, run_id, model, contract)
+        lineage[f"gate.{settings.name}"] = "passed"
         version = registry.register(run_id, lineage)
         if settings.tests == ("gate",):
             registry.set_champion(version)
         decided = decided.model_copy(update={"version": version.number, "facts": lineage})
     write_json(decision / "decision.json", decided.record())
     write_text(decision / "model_card.md", model_card(decided, rules, result))
+    shutil.copytree(evaluation / "plots", decision / "plots")
     client.log_artifacts(run_id, str(decision), DECISION)
     client.set_tag(run_id, "gate", "accepted" if decided.accepted else "refused")
     print(f"gate: {'accepted' if decided.accepted else 'refused'}")
@@ -93,45 +109,55 @@ def gate_checks(
     evaluation: dict[str, Any],
     predictions: Path,
     held_out: Path,
+    lineage: dict[str, str],
     champion: ModelVersion | None,
     champion_model: Path | None,
 ) -> tuple[Check, ...]:
-    """All checks of a gate: the floors, and the champion on the same held-out rows."""
+    """All checks of a gate: the floors, and the champion on the same held-out rows.
+
+    Args:
+        settings: the environment's, with the gate.
+        contract: the challenger's.
+        evaluation: what `mlops.metrics.evaluate` said of the challenger.
+        predictions: the challenger's answers for the held-out rows.
+        held_out: the rows.
+        lineage: the challenger's tags.
+        champion: the version to compare with, if there is one.
+        champion_model: the folder of its model.
+    """
     checks = absolute_checks(settings.gate, contract, evaluation)
     if champion is None or champion_model is None:
         return (*checks, no_champion_check(settings.gate))
+    name = f"{champion.environment}'s champion, version {champion.number}"
+    asked = load_contract(champion_model / "contract.yml")
+    if reason := incomparable(contract, lineage, asked, champion.tags):
+        return (*checks, incomparable_check(settings.gate, name, reason))
     import pandas as pd
 
     table = pd.read_parquet(held_out)
     score = step_module("score")
-    answers = score.predict(score.load(champion_model), table[list(contract.features)])
-    checks.append(
-        champion_check(
-            settings.gate,
-            contract,
-            table[contract.target],
-            pd.read_parquet(predictions),
-            answers,
-            f"{champion.environment}'s champion, version {champion.number}",
-        )
-    )
-    return tuple(checks)
+    answers = score.predict(score.load(champion_model), table[list(asked.features)])
+    truth = table[contract.target]
+    ours = pd.read_parquet(predictions)
+    return (*checks, champion_check(settings.gate, contract, truth, ours, answers, name))
 
 
-def _download(client: MlflowClient, version: ModelVersion | None) -> Path | None:
+def _download(client: MlflowClient, version: ModelVersion | None, folder: str) -> Path | None:
     if version is None:
         return None
-    return Path(client.download_artifacts(version.run_id, "model"))
+    return Path(client.download_artifacts(version.run_id, MODEL, folder))
 
 
 def _lineage(
     client: MlflowClient, run_id: str, prepared: Path, contract: Contract, result: dict[str, Any]
 ) -> dict[str, str]:
     tags = client.get_run(run_id).data.tags
+    summary = read_json(prepared / "summary.json")
     return {
         "git_commit": tags.get("mlflow.source.git.commit", "unknown"),
         "git_dirty": tags.get("git_dirty", "unknown"),
-        "data_digest": read_json(prepared / "summary.json")["data_digest"],
+        "data_digest": summary["data_digest"],
+        "split": json.dumps(summary["split"]),
         "contract_digest": contract.digest,
         "metrics": json.dumps({k: v and round(v, 6) for k, v in result["metrics"].items()}),
         "job": tags.get("mlflow.runName", run_id),

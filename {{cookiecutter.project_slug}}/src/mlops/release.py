@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from mlops.contract import Contract, load_contract
 from mlops.decisions import Check, Decision, DecisionKind, now
-from mlops.digests import digest_path
 from mlops.errors import MlopsError, Refused, UsageError
 from mlops.files import read_json
 from mlops.probes import smoke_test, traffic_test
 from mlops.project import Project
 from mlops.registration import gate_checks
 from mlops.workspaces import Endpoint, ModelVersion, Report, Workspace
+from mlops.workspaces.registry import digest_version
 
+# Tags of an endpoint: the deployment to go back to; and, while a rollout goes on, the one to go
+# back to if it fails.
 PREVIOUS = "previous_deployment"
+BEFORE_THAT = "deployment_before_that"
 SMOKE_TEST = "smoke_test"
 Outcome = Literal["passed", "failed", "rolled back"]
 
@@ -38,7 +42,7 @@ def find_version(workspace: Workspace, number: int | None) -> ModelVersion:
     versions = workspace.versions()
     name = workspace.environment.name
     if not versions:
-        raise UsageError(f"{name} has no model version yet; {_how_to_get_one(workspace)}")
+        raise Refused(f"{name} has no model version yet; {_how_to_get_one(workspace)}")
     if number is None:
         return versions[-1]
     for version in versions:
@@ -72,11 +76,21 @@ def promote(
     if project.next_environment(here) != there:
         way = " -> ".join(project.environments)
         raise Refused(f"a version goes {way}; from {here} it cannot go to {there}")
+    with target.lock():
+        return _promote(source, target, number, report)
+
+
+def _promote(
+    source: Workspace, target: Workspace, number: int | None, report: Report
+) -> tuple[ModelVersion, Decision]:
+    here, there = source.environment.name, target.environment.name
     version = _to_promote(source, number)
     files = source.files(version)
     report(f"checking {version} of {here} against the gate of {there} ...")
-    checks = [_test_check(version, test) for test in source.environment.settings.tests]
-    checks.append(_digest_check(version, digest_path(files / "model")))
+    checks = [
+        *_test_checks(version, source.environment.settings.tests),
+        _digest_check(version, files),
+    ]
     if all(check.passed for check in checks):
         champion = target.champion()
         checks += gate_checks(
@@ -85,6 +99,7 @@ def promote(
             read_json(files / "evaluation" / "evaluation.json"),
             files / "evaluation" / "predictions.parquet",
             files / "held_out" / "held_out.parquet",
+            version.tags,
             champion,
             target.files(champion) / "model" if champion else None,
         )
@@ -94,23 +109,22 @@ def promote(
     if not decision.accepted:
         target.keep(decision)
         raise Refused(_refusal(f"{version} of {here} may not enter {there}", decision))
-    with target.lock():
-        received = target.receive(
-            version,
-            files,
-            {
-                f"gate.{there}": "passed",
-                "origin": version.origin,
-                "promoted_from": f"{here}/{version.number}",
-            },
-        )
-        arrived = _digest_check(version, digest_path(target.files(received) / "model"))
-        if not arrived.passed:
-            raise MlopsError(f"{version} arrived damaged in {there}: {arrived.show()}")
-        if target.environment.settings.tests == ("gate",):
-            target.set_champion(received)
-        decision = decision.model_copy(update={"version": received.number})
-        target.keep(decision)
+    received = target.receive(
+        version,
+        files,
+        {
+            f"gate.{there}": "passed",
+            "origin": version.origin,
+            "promoted_from": f"{here}/{version.number}",
+        },
+    )
+    arrived = _digest_check(version, target.files(received))
+    if not arrived.passed:
+        raise MlopsError(f"{version} arrived damaged in {there}: {arrived.show()}")
+    if target.environment.settings.tests == ("gate",):
+        target.set_champion(received)
+    decision = decision.model_copy(update={"version": received.number})
+    target.keep(decision)
     return received, decision
 
 
@@ -129,6 +143,14 @@ def deploy(workspace: Workspace, number: int | None = None, *, report: Report) -
             raise Refused(
                 f"{name} already gets {endpoint.traffic[name]} % of the traffic of {endpoint.name}"
             )
+        if endpoint.tags.get(PREVIOUS) == name:
+            raise Refused(
+                f"{name} is deployed already: {endpoint.name} keeps it to go back to; "
+                f"`mlops rollback --env {workspace.environment.name}` gives it the traffic"
+            )
+        intact = _digest_check(version, workspace.files(version))
+        if not intact.passed:
+            raise Refused(f"{version} is not what was registered: {intact.show()}")
         report(f"starting {name} at 0 % of the traffic ...")
         try:
             workspace.create_deployment(name, version)
@@ -167,33 +189,55 @@ def rollout(workspace: Workspace, number: int | None = None, *, report: Report) 
                 f"{version} is not deployed and tested in {workspace.environment.name}; "
                 f"run `mlops deploy --env {workspace.environment.name} --version {version.number}`"
             )
-        reached = endpoint.traffic.get(name, 0)
+        reached, champion = endpoint.traffic.get(name, 0), workspace.champion()
+        if reached == 100 and champion and champion.number == version.number:
+            raise Refused(f"{name} has all the traffic of {endpoint.name} already")
         old = _deployment_before(endpoint, name)
-        checks: list[Check] = []
-        contract = contract_of(workspace, version)
         stages = [100] if old is None else workspace.environment.settings.rollout.stages
-        for share in stages:
-            if share < reached:
-                continue
-            traffic = {name: share} | ({old: 100 - share} if old and share < 100 else {})
-            tags = {PREVIOUS: old} if old else {}
-            workspace.set_traffic(traffic, tags)
-            report(f"{name} gets {share} % of the traffic; testing ...")
-            checks += traffic_test(workspace, name, contract)
-            if not checks[-1].passed or not checks[-2].passed:
-                workspace.set_traffic({old: 100} if old else {}, {})
-                break
+        checks: list[Check] = []
+        try:
+            for share in stages:
+                if share < reached:
+                    continue
+                _set_share(workspace, name, share, old)
+                report(f"{name} gets {share} % of the traffic; testing ...")
+                checks += traffic_test(workspace, name, contract_of(workspace, version))
+                if not all(check.passed for check in checks):
+                    break
+        except BaseException:
+            _put_back(workspace, old)
+            raise
         decision = _decide(workspace, "rollout", version, checks, deployment=name, before=old or "")
+        if not decision.accepted:
+            _put_back(workspace, old)
         workspace.keep(decision)
         _mark(workspace, version, "passed" if decision.accepted else "failed")
         if not decision.accepted:
             back = f"{old} has all the traffic again" if old else "the endpoint has no traffic"
             raise MlopsError(_refusal(f"the rollout of {name} failed, {back}", decision))
         workspace.set_champion(version)
+        workspace.set_traffic({name: 100}, {PREVIOUS: old} if old else {})
         for other in workspace.endpoint().deployments:
             if other not in (name, old):
                 workspace.delete_deployment(other)
     return decision
+
+
+def _set_share(workspace: Workspace, name: str, share: int, old: str | None) -> None:
+    """Give a deployment its share. The endpoint's tags remember the way back, also after a crash."""
+    tags = workspace.endpoint().tags
+    if old is None:
+        workspace.set_traffic({name: share}, {})
+        return
+    if tags.get(PREVIOUS) != old:  # the rollout begins
+        tags = {PREVIOUS: old, **({BEFORE_THAT: tags[PREVIOUS]} if PREVIOUS in tags else {})}
+    workspace.set_traffic({name: share} | ({old: 100 - share} if share < 100 else {}), tags)
+
+
+def _put_back(workspace: Workspace, old: str | None) -> None:
+    """The traffic and the way back as they were before a rollout."""
+    before_that = workspace.endpoint().tags.get(BEFORE_THAT)
+    workspace.set_traffic({old: 100} if old else {}, {PREVIOUS: before_that} if before_that else {})
 
 
 def rollback(workspace: Workspace, *, report: Report) -> Decision:
@@ -254,21 +298,30 @@ def _deployment_before(endpoint: Endpoint, name: str) -> str | None:
     """
     previous = endpoint.tags.get(PREVIOUS)
     others = [other for other, share in endpoint.traffic.items() if share and other != name]
-    return previous if previous in others or not others else others[0]
+    if others and previous not in others:
+        return others[0]
+    return previous if previous in endpoint.deployments else None
 
 
-def _test_check(version: ModelVersion, test: str) -> Check:
-    state = version.tags.get(f"{test}.{version.environment}", "not done")
+def _test_checks(version: ModelVersion, tests: tuple[str, ...]) -> list[Check]:
+    """That a version passed the tests where it is, and that no rollout of it ended badly."""
+    here = version.environment
+    states = {test: version.tags.get(f"{test}.{here}") for test in ("gate", "rollout")}
+    return [
+        Check(
+            rule=f"{test} in {here}", value=state or "not done", limit="passed",
+            comparison="expected", passed=state == "passed",
+        )
+        for test, state in states.items()
+        if test in tests or state is not None
+    ]  # fmt: skip
+
+
+def _digest_check(version: ModelVersion, files: Path) -> Check:
+    digest = digest_version(files)
     return Check(
-        rule=f"{test} in {version.environment}", value=state, limit="passed",
-        passed=version.passed(test),
-    )  # fmt: skip
-
-
-def _digest_check(version: ModelVersion, digest: str) -> Check:
-    return Check(
-        rule="model digest", value=digest[:16], limit=version.digest[:16],
-        passed=digest == version.digest, detail="of the files, against the registered one",
+        rule="digest of model, contract and code", value=digest[:16], limit=version.digest[:16],
+        comparison="expected", passed=digest == version.digest,
     )  # fmt: skip
 
 

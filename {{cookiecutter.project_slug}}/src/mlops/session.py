@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from mlops.console import Console
-from mlops.errors import MlopsError
+from mlops.errors import MlopsError, disk_full
 
 if TYPE_CHECKING:
     from mlops.project import Project
@@ -49,20 +49,24 @@ def session(as_json: bool) -> Iterator[Session]:
         _fail(console, str(error), error.exit_status)
     except KeyboardInterrupt:
         _fail(console, "interrupted; run the command again to go on", 130)
+    except typer.Exit:
+        raise
     except Exception as error:
-        if not _is_disk_full(error):
+        if os.environ.get("MLOPS_DEBUG"):
             raise
-        _fail(console, f"the disk is full: {error}; free some space and run the command again", 1)
+        _fail(console, disk_full(error) or _unexpected(error), 1)
     finally:
         for workspace in opened.values():
             workspace.close()
 
 
+def _unexpected(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return f"unexpected: {type(error).__name__}: {error}; MLOPS_DEBUG=1 shows where it came from"
+
+
 def _fail(console: Console, message: str, status: int) -> None:
     console.progress(f"error: {message}")
+    console.failure(message, status)
     raise typer.Exit(status)
-
-
-def _is_disk_full(error: Exception) -> bool:
-    full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-    return full or "database or disk is full" in str(error)

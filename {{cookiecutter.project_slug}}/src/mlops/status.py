@@ -15,6 +15,8 @@ def status_of(workspace: Workspace) -> dict[str, Any]:
     decisions = workspace.decisions()
     return {
         "environment": workspace.environment.name,
+        # The metrics that the gate looks at.
+        "gate": list(workspace.environment.settings.gate.floors),
         "champion": _version(champion) if champion else None,
         "versions": [_version(version) for version in versions],
         "endpoint": {

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_type_hints
 
-from mlops.errors import MlopsError, UsageError
+from mlops.errors import MlopsError, UsageError, disk_full
 
 SOURCE = Path(__file__).resolve().parents[1]
 
@@ -82,6 +82,12 @@ def run(function: Callable[..., None], program: str, arguments: Sequence[str]) -
     except MlopsError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status
+    except Exception as error:
+        message = disk_full(error)
+        if message is None:
+            raise
+        print(f"error: {message}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -42,10 +42,12 @@ def iterate_table(
 
     if not path.is_file():
         raise UsageError(f"{path}: there is no such file; give a Parquet or CSV file")
-    if path.suffix not in (".parquet", ".csv"):
-        raise UsageError(f"{path}: only .parquet and .csv files can be read")
+    with path.open("rb") as stream:
+        is_parquet = stream.read(4) == b"PAR1"  # in a job, an input may have lost its ending
+    if not is_parquet and path.suffix == ".parquet":
+        raise UsageError(f"{path}: this is not a readable table: no Parquet file")
     try:
-        if path.suffix == ".parquet":
+        if is_parquet:
             file = parquet.ParquetFile(path)
             schema = file.schema_arrow
             batches: Any = file.iter_batches(batch_size=rows)
@@ -66,7 +68,7 @@ def iterate_table(
             for start in range(0, batch.num_rows, rows):
                 empty = False
                 table = batch.slice(start, rows).to_pandas()
-                yield _from_text(table, contract) if path.suffix == ".csv" else table
+                yield table if is_parquet else _from_text(table, contract)
         if empty:
             yield schema.empty_table().to_pandas()
     except pa.ArrowException as error:

@@ -8,8 +8,8 @@ from typing import Any
 
 from mlops.decisions import Decision, read_decision
 from mlops.errors import MlopsError, Refused, UsageError
-from mlops.pipeline import Pipeline, is_local_path
-from mlops.pipeline_checks import load_pipeline
+from mlops.pipeline import Pipeline, is_local_path, literal
+from mlops.pipeline_checks import inspect_literals, load_pipeline
 from mlops.project import Project
 from mlops.workspaces import Job, ModelVersion, Report, Workspace
 
@@ -90,8 +90,6 @@ def typed_inputs(pipeline: Pipeline, settings: dict[str, str]) -> dict[str, Any]
     Raises:
         UsageError: naming every setting that is unknown or has the wrong type.
     """
-    import yaml
-
     values: dict[str, Any] = {}
     problems: list[str] = []
     for name, text in settings.items():
@@ -101,17 +99,18 @@ def typed_inputs(pipeline: Pipeline, settings: dict[str, str]) -> dict[str, Any]
             if not values[name].exists():
                 problems.append(f"`{name}` is {text!r}; there is no such file")
             continue
-        literal = spec.get("value", spec.get("path")) if isinstance(spec, dict) else spec
-        try:
-            value = text if isinstance(literal, str) else yaml.safe_load(text)
-        except yaml.YAMLError:
-            value = text
-        wanted: tuple[type, ...] = (float, int) if isinstance(literal, float) else (type(literal),)
-        if spec is not None and not (
-            isinstance(value, wanted) and isinstance(value, bool) == isinstance(literal, bool)
-        ):
-            problems.append(f"`{name}` is {text!r}; write a value like {literal!r}")
-        values[name] = value
+        values[name] = text if isinstance(literal(spec), str) else _read(text)
+    known = {name: value for name, value in values.items() if name in pipeline.inputs}
+    problems += [f"`{n}` {problem}" for n, problem in inspect_literals(pipeline, known).items()]
     if problems:
         raise UsageError("; ".join(problems))
     return values
+
+
+def _read(text: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text

@@ -57,13 +57,21 @@ class TableCheck:
             name: column for name, column in self.contract.columns.items() if name in table.columns
         }
         self._check_values(table[list(present)], present)
-        self._check_ids(table)
+        if self._need_target:
+            # Twice the same row would be trained on and evaluated on. To score it twice is no
+            # mistake, and remembering all ids would cost memory that grows with the rows.
+            self._check_ids(table)
         wanted = {
             n: c for n, c in present.items() if n != self.contract.target or self._need_target
         }
         return pd.DataFrame(
             {name: _conform(table[name], column) for name, column in wanted.items()}
         )
+
+    @property
+    def passed(self) -> bool:
+        """Whether all pieces so far obey the contract."""
+        return not self._violations
 
     def close(self) -> None:
         """Raise ContractViolation if any piece broke the contract or there was no row at all."""

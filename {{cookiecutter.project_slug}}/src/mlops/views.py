@@ -37,17 +37,30 @@ def say_status(console: Console, found: list[dict[str, Any]]) -> None:
                 (
                     state["environment"],
                     f"{version['version']}{' *' if version['version'] == champion else ''}",
-                    version["origin"],
-                    ", ".join(f"{k} {number(v)}" for k, v in list(version["metrics"].items())[:6]),
+                    ""
+                    if version["origin"].startswith(f"{state['environment']}/")
+                    else version["origin"],
+                    ", ".join(
+                        f"{name} {number(version['metrics'].get(name))}" for name in state["gate"]
+                    ),
                     f"{deployed['name']}: {deployed['traffic']} %"
                     if deployed
                     else version["rollout"] or "-",
-                    version["created"],
-                    version["git_commit"][:8] + ("+" if version["git_dirty"] == "true" else ""),
+                    version["created"][:16].replace("T", " "),
+                    _commit(version),
                 )
             )
         if not state["versions"]:
             rows.append((state["environment"], "-", "", "", "-", "", ""))
     head = ("environment", "version", "from", "metrics", "traffic", "registered", "commit")
     console.table(head, rows)
-    console.say("* the champion; + the files differed from the commit")
+    console.say("* the champion: the last version that passed all tests of the environment")
+    if any("+" in row[-1] for row in rows):
+        console.say("+ the files differed from the commit")
+
+
+def _commit(version: dict[str, Any]) -> str:
+    commit = str(version["git_commit"])
+    if commit in ("", "unknown", "no commit"):
+        return "no commit"
+    return commit[:8] + ("+" if version["git_dirty"] == "true" else "")

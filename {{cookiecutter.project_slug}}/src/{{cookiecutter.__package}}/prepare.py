@@ -37,6 +37,8 @@ def prepare(data: Path, contract: Path, prepared: Path, holdout_fraction: float)
             "rows": len(table),
             "train_rows": len(train_rows),
             "held_out_rows": len(held_out_rows),
+            # Models are compared only where they held the same rows out.
+            "split": {"by": _key(rules, table), "fraction": holdout_fraction},
         },
     )
     print(f"{len(table)} rows obey the contract; {len(held_out_rows)} of them are held out")
@@ -46,12 +48,17 @@ def is_held_out(table: pd.DataFrame, contract: Contract, fraction: float) -> pd.
     """Which rows are held out: those whose hash falls into the fraction.
 
     By the id, or without one by the whole row, and never by position: a row stays on its side
-    when rows are added, removed or reordered, so no model is ever evaluated on a row that an
-    earlier one was trained on.
+    when rows are added, removed or reordered. So no model is evaluated on a row that an earlier
+    one with the same split was trained on.
     """
-    key = table[[contract.id]] if contract.id in table.columns else table
-    hashes = pd.util.hash_pandas_object(key, index=False)
+    hashes = pd.util.hash_pandas_object(table[_key(contract, table)], index=False)
     return hashes / 2**64 < fraction
+
+
+def _key(contract: Contract, table: pd.DataFrame) -> list[str]:
+    if contract.id is not None and contract.id in table.columns:
+        return [contract.id]
+    return list(table.columns)
 
 
 def _require_rows(train: pd.DataFrame, held_out: pd.DataFrame, contract: Contract) -> None:

@@ -40,7 +40,7 @@ def run(request: Any) -> AMLResponse:
             raise BadRequest(413, TOO_LARGE)
         answers = served.predict(reader.read(request.get_data(cache=False)))
     except BadRequest as error:
-        return AMLResponse(json.dumps(error.answer), error.status, JSON)
+        return AMLResponse(json.dumps(error.answer, ensure_ascii=False), error.status, JSON)
     columns = {name: answers[name].tolist() for name in answers.columns}
     rows = [dict(zip(columns, row)) for row in zip(*columns.values())]
-    return AMLResponse(json.dumps({"predictions": rows}), 200, JSON)
+    return AMLResponse(json.dumps({"predictions": rows}, ensure_ascii=False), 200, JSON)

@@ -151,7 +151,7 @@ class Workspace(Protocol):
         """Remove a deployment that has no traffic."""
 
     def set_traffic(self, traffic: dict[str, int], tags: dict[str, str]) -> None:
-        """Replace the endpoint's traffic and tags in one step."""
+        """Replace the endpoint's traffic and tags in one step; only deployments that exist."""
 
     def invoke(self, body: bytes, deployment: str | None = None) -> Response:
         """Send a request through the endpoint's traffic, or to one deployment."""
@@ -168,8 +168,8 @@ class Workspace(Protocol):
     def decisions(self) -> list[Decision]:
         """The kept records, oldest first."""
 
-    def user_interface(self) -> list[str]:
-        """The command that opens the workspace's web page."""
+    def user_interface(self) -> tuple[str, list[str]]:
+        """The address of the workspace's web page, and the command that serves it."""
 
     def close(self) -> None:
         """Stop what was started for this session."""

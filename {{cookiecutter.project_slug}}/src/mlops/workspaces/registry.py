@@ -1,8 +1,4 @@
-"""The model registry and the runs of a workspace, through MLflow.
-
-Works on any tracking server: the local workspace's SQLite file, or Azure ML's through
-azureml-mlflow, where the register step runs inside a job.
-"""
+"""The model registry of a workspace, through MLflow: on the local workspace's SQLite file."""
 
 from __future__ import annotations
 
@@ -14,15 +10,17 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops.digests import digest_path
+from mlops.digests import digest_of, digest_path
 from mlops.project import Environment
+from mlops.step import SOURCE
 from mlops.workspaces import ModelVersion
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-# A decision, a model and its evidence lie under these names in a run's artifacts.
-MODEL, EVALUATION, HELD_OUT, DECISION = "model", "evaluation", "held_out", "decision"
+# A model, its code, the evidence and the decision lie under these names in a run's artifacts.
+MODEL, CODE, EVALUATION, HELD_OUT, DECISION = "model", "code", "evaluation", "held_out", "decision"
+NOT_CODE = ("__pycache__", "*.egg-info", ".amlignore")
 
 
 def quiet_mlflow() -> None:
@@ -31,6 +29,8 @@ def quiet_mlflow() -> None:
     os.environ.setdefault("DO_NOT_TRACK", "true")
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # It prints the traceback of every error of the database that it raises as well.
+    logging.getLogger("mlflow.store.db.utils").disabled = True
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
 
@@ -73,8 +73,8 @@ class Registry:
     def register(self, run_id: str, tags: dict[str, str]) -> ModelVersion:
         """A new version from the model in a run's artifacts.
 
-        A version with the same model digest is that version already: registering again after a
-        crash, or a training that changed nothing, adds none.
+        A version with the same digest is that version already: registering again after a crash, or
+        a training whose steps were all reused, adds none.
         """
         for version in self._all():
             if version.digest == tags["model_digest"]:
@@ -117,11 +117,21 @@ class Registry:
         )
 
 
-def log_model(client: MlflowClient, run_id: str, model: Path, contract: Path) -> str:
-    """Log a model together with its contract, and return the digest of the two."""
+def log_version(client: MlflowClient, run_id: str, model: Path, contract: Path) -> str:
+    """Log what a version is made of, and return its digest: model, contract, and code.
+
+    The code is that of the running job. It is part of the version because it predicts with the
+    model: what was tested is what is deployed.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        packed = Path(folder) / MODEL
-        shutil.copytree(model, packed)
-        shutil.copyfile(contract, packed / "contract.yml")
-        client.log_artifacts(run_id, str(packed), MODEL)
-        return digest_path(packed)
+        packed = Path(folder)
+        shutil.copytree(model, packed / MODEL)
+        shutil.copyfile(contract, packed / MODEL / "contract.yml")
+        shutil.copytree(SOURCE, packed / CODE, ignore=shutil.ignore_patterns(*NOT_CODE))
+        client.log_artifacts(run_id, str(packed))
+        return digest_version(packed)
+
+
+def digest_version(files: Path) -> str:
+    """The digest of a version's files: of its model with the contract, and of its code."""
+    return digest_of({name: digest_path(files / name) for name in (MODEL, CODE)})

@@ -15,6 +15,7 @@ from mlops.validation import TableCheck
 from mlops.workspaces import Report
 from mlops.workspaces.local import batch_driver
 from mlops.workspaces.local.processes import code_environment, start, tail
+from mlops.workspaces.registry import CODE
 
 
 def score_in_batches(
@@ -36,11 +37,13 @@ def score_in_batches(
     pieces.mkdir(parents=True)
     try:
         for number, table in enumerate(iterate_table(source, contract)):
-            check.check(table).to_parquet(pieces / f"{number:06d}.parquet", index=False)
+            checked = check.check(table)
+            if check.passed:
+                checked.to_parquet(pieces / f"{number:06d}.parquet", index=False)
         check.close()
         report(f"{check.rows} rows obey the contract; scoring them ...")
         settings = read_yaml(deployment_file).data["code_configuration"]
-        code = (deployment_file.parent / settings["code"]).resolve()
+        code = files / CODE
         result = work / f"predictions{target.suffix}"
         log = work / "log.txt"
         with log.open("wb") as stream:

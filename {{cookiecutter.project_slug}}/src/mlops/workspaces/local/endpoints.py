@@ -14,6 +14,7 @@ from mlops.documents import read_yaml
 from mlops.errors import MlopsError
 from mlops.files import read_json, write_json, write_text
 from mlops.workspaces import Deployment, Endpoint, ModelVersion
+from mlops.workspaces.registry import CODE
 
 STATE = "endpoint.json"
 
@@ -22,7 +23,7 @@ class EndpointStore:
     """The state, key and deployed code of one endpoint.
 
     The state is one file that is replaced in one step, so it is never half-written. A
-    deployment's code is a copy, as in Azure: later edits do not change what is deployed.
+    deployment's code is a copy, as in Azure.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -45,25 +46,24 @@ class EndpointStore:
             write_text(file, secrets.token_urlsafe(32))  # mkstemp made it 0600
         return file.read_text(encoding="utf-8")
 
-    def create(self, name: str, version: ModelVersion, deployment_file: Path, model: Path) -> None:
-        """Add a deployment of a version at 0 % of the traffic; again, it is made anew."""
+    def create(self, name: str, version: ModelVersion, deployment_file: Path, files: Path) -> None:
+        """Add a deployment of a version at 0 % of the traffic; again, it is made anew.
+
+        Its code is the version's own, with which it was trained and tested.
+        """
         settings = read_yaml(deployment_file).data
-        code = settings["code_configuration"]
-        source = (deployment_file.parent / code["code"]).resolve()
         partial = self.folder / f".{name}"
         shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(
-            source, partial / "code", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
-        )
+        shutil.copytree(files / CODE, partial / "code")
         write_json(
             partial / "served.json",
             {
-                "scoring_script": code["scoring_script"],
+                "scoring_script": settings["code_configuration"]["scoring_script"],
                 "environment_variables": {
                     key: str(value)
                     for key, value in (settings.get("environment_variables") or {}).items()
                 },
-                "model_folder": os.path.relpath(model, self.folder),
+                "model_folder": os.path.relpath(files, self.folder),
             },
         )
         endpoint = self.read()
@@ -93,11 +93,19 @@ class EndpointStore:
             raise MlopsError(f"the deployment `{name}` gets traffic and cannot be deleted")
         deployments = {n: d for n, d in endpoint.deployments.items() if n != name}
         traffic = {n: share for n, share in endpoint.traffic.items() if n != name}
-        self._write(replace(endpoint, deployments=deployments, traffic=traffic))
+        tags = {tag: value for tag, value in endpoint.tags.items() if value != name}
+        self._write(replace(endpoint, deployments=deployments, traffic=traffic, tags=tags))
         shutil.rmtree(self.folder_of(name), ignore_errors=True)
 
     def set_traffic(self, traffic: dict[str, int], tags: dict[str, str]) -> None:
-        """Replace traffic and tags."""
+        """Replace traffic and tags.
+
+        Raises:
+            MlopsError: there is no such deployment.
+        """
+        unknown = sorted(set(traffic) - set(self.read().deployments))
+        if unknown:
+            raise MlopsError(f"{self.name} has no deployment {', '.join(unknown)}")
         self._write(replace(self.read(), traffic=traffic, tags=tags))
 
     def folder_of(self, deployment: str) -> Path:

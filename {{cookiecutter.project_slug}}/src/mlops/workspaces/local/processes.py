@@ -23,6 +23,18 @@ def start(
     )  # fmt: skip
 
 
+def call(command: list[str], environment: dict[str, str]) -> int:
+    """Run a command on this terminal, to its end or to that of this process; its exit status."""
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-S", guard.__file__, *command],
+        stdin=subprocess.PIPE, env=environment, start_new_session=os.name == "posix",
+    )  # fmt: skip
+    try:
+        return process.wait()
+    finally:
+        stop(process)
+
+
 def stop(process: subprocess.Popen[bytes]) -> None:
     """End a process that `start` started, and all that it started."""
     if process.stdin:

@@ -92,7 +92,7 @@ class Router:
 
     def __init__(self, store: EndpointStore, port: int = 0) -> None:
         self._store = store
-        self._servers: dict[str, ModelServer] = {}
+        self._servers: dict[tuple[str, str], ModelServer] = {}
         self._lock = threading.Lock()
         self._http = _listen(port, self)
         self.port = self._http.server_address[1]
@@ -106,8 +106,7 @@ class Router:
                 self._server(name)
 
     def start_server(self, name: str) -> None:
-        """Start the server of a deployment anew, and wait until it answers."""
-        self._forget(name)
+        """Start the server of a deployment, and wait until it answers."""
         self._server(name)
 
     def answer(
@@ -134,21 +133,29 @@ class Router:
         """Stop listening and end the servers."""
         self._http.shutdown()
         self._http.server_close()
-        for name in list(self._servers):
-            self._forget(name)
+        for server in self._servers.values():
+            server.stop()
+        self._servers.clear()
 
     def _server(self, name: str) -> ModelServer:
+        """The server of a deployment as it is now: one made anew gets a new server."""
         with self._lock:
-            if name not in self._servers:
+            existing = self._store.read().deployments
+            for other in [key for key in self._servers if key[0] not in existing]:
+                self._servers.pop(other).stop()
+            key = (name, existing[name].created)
+            if key not in self._servers:
+                for other in [key for key in self._servers if key[0] == name]:
+                    self._servers.pop(other).stop()
                 server = ModelServer(self._store, name)
                 server.wait()
-                self._servers[name] = server
-            return self._servers[name]
+                self._servers[key] = server
+            return self._servers[key]
 
     def _forget(self, name: str) -> None:
-        server = self._servers.pop(name, None)
-        if server:
-            server.stop()
+        with self._lock:
+            for key in [key for key in self._servers if key[0] == name]:
+                self._servers.pop(key).stop()
 
 
 def post(port: int, key: str, body: bytes, deployment: str | None) -> Response:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops.decisions import Decision, read_decision
-from mlops.errors import MlopsError
+from mlops.errors import MlopsError, Refused
 from mlops.files import write_json
 from mlops.pipeline import Pipeline
 from mlops.project import Environment, Project
@@ -131,8 +130,10 @@ class LocalWorkspace:
         """Copy a version into this workspace's registry; within one workspace only tag it."""
         if files.is_relative_to(self._artifacts):
             return self._registry.set_tags(version, tags)
+        experiment = self._experiment
+        self._end_killed_runs(experiment)
         run = self._client.create_run(
-            self._experiment, run_name=f"promotion-of-{version.origin.replace('/', '-')}"
+            experiment, run_name=f"promotion-of-{version.origin.replace('/', '-')}"
         )
         self._client.log_artifacts(run.info.run_id, str(files))
         for name, value in version.metrics.items():
@@ -171,13 +172,14 @@ class LocalWorkspace:
 
     def invoke(self, body: bytes, deployment: str | None = None) -> Response:
         """Send a request over HTTP through the endpoint's traffic, or to one deployment."""
+        self._routes.start_servers()  # so that no request waits for a server to start
         return post(self._routes.port, self._store.key(), body, deployment)
 
     def serve(self, port: int, report: Report) -> None:
         """Serve the endpoint until interrupted."""
         endpoint = self._store.read()
         if not any(endpoint.traffic.values()):
-            raise MlopsError(
+            raise Refused(
                 f"the endpoint {endpoint.name} has no deployment that gets traffic; run "
                 f"`mlops deploy --env {self.environment.name}` and "
                 f"`mlops rollout --env {self.environment.name}` first"
@@ -189,7 +191,8 @@ class LocalWorkspace:
         report(f"{endpoint.name} answers at http://{HOST}:{router.port}/score")
         report(f"its key is in {self._store.folder / 'key'}")
         report("Ctrl-C ends it")
-        threading.Event().wait()
+        while True:  # in short waits, which Ctrl-C interrupts on every system
+            time.sleep(1)
 
     # --- batches, records, the rest -----------------------------------------------------------
 
@@ -208,12 +211,13 @@ class LocalWorkspace:
         files = sorted((self.folder / "decisions").glob(f"*-{self.environment.name}-*.json"))
         return [read_decision(file) for file in files]
 
-    def user_interface(self) -> list[str]:
+    def user_interface(self) -> tuple[str, list[str]]:
         """MLflow's own page, on a free port."""
         create_store(self._store_file, self._artifacts)
-        return [
+        port = free_port()
+        return f"http://{HOST}:{port}", [
             sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", self._tracking_uri,
-            "--host", HOST, "--port", str(free_port()),
+            "--host", HOST, "--port", str(port),
         ]  # fmt: skip
 
     def close(self) -> None:
@@ -288,7 +292,9 @@ def _git_tags(root: Path) -> dict[str, str]:
             return None
         return done.stdout.strip() if done.returncode == 0 else None
 
-    commit, changes = git("rev-parse", "HEAD"), git("status", "--porcelain")
+    if git("ls-files", "--error-unmatch", "pyproject.toml") is None:
+        return {"mlflow.source.git.commit": "no commit", "git_dirty": "true"}
+    commit, changes = git("rev-parse", "HEAD"), git("status", "--porcelain", "--", ".")
     return {
         "mlflow.source.git.commit": commit or "no commit",
         "git_dirty": str(bool(changes) or commit is None).lower(),
