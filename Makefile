@@ -20,9 +20,10 @@ setup: $(VENV)/.ready
 $(VENV)/.ready: pyproject.toml $(PROJECT)/pyproject.toml $(PROJECT)/constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
+	@echo 'installing about 200 packages ...'
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint '$(PROJECT)/constraints.txt' --group dev
 	rm -rf build/packages
-	$(BIN)/cookiecutter --no-input --output-dir build/packages .
+	$(BIN)/cookiecutter --no-input --output-dir build/packages . > /dev/null
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint '$(PROJECT)/constraints.txt' \
 	  --requirements build/packages/*/pyproject.toml --extra dev
 	touch $@
@@ -30,8 +31,9 @@ $(VENV)/.ready: pyproject.toml $(PROJECT)/pyproject.toml $(PROJECT)/constraints.
 # A project with the default answers (or ANSWERS="problem_type=regression ..."), and its loop.
 demo: setup
 	rm -rf build/demo
-	$(BIN)/cookiecutter --no-input --output-dir build/demo . $(ANSWERS)
-	env -u PYTHONDONTWRITEBYTECODE $(MAKE) -C build/demo/* demo
+	$(BIN)/cookiecutter --no-input --output-dir build/demo . $(ANSWERS) > /dev/null
+	env -u PYTHONDONTWRITEBYTECODE $(MAKE) --no-print-directory -C build/demo/* demo
+	@echo; echo "The project, for these commands: cd $$(echo build/demo/*)"
 
 test: setup lint
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup

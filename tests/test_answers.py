@@ -43,7 +43,8 @@ def test_all_bad_answers_are_named_at_once_with_a_value_that_would_do(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "slug", ["mlops", "pandas", "json", "class", "a", "a--b", "-ab", "ab-", "ä-b", "A"]
+    "slug",
+    ["mlops", "pandas", "requests", "yes", "json", "class", "a", "a--b", "-ab", "ab-", "ä-b", "A"],
 )
 def test_a_slug_that_cannot_be_a_package_or_an_azure_name_is_refused(
     slug: str, tmp_path: Path
@@ -107,3 +108,12 @@ def load_hook() -> dict[str, object]:
     names: dict[str, object] = {"__name__": "hook"}
     exec(source.replace("{{ cookiecutter | tojson }}", "{}"), names)  # noqa: S102
     return names
+
+
+def test_no_package_that_a_project_needs_can_be_hidden() -> None:
+    rule = load_hook()["_slug_rule"]
+    constraints = TEMPLATE / "{{cookiecutter.project_slug}}" / "constraints.txt"
+    for line in constraints.read_text(encoding="utf-8").splitlines():
+        name = line.partition("==")[0].strip().lower().replace("_", "-").replace(".", "-")
+        if line and not line.startswith("#"):
+            assert rule(name) != "", name

@@ -67,7 +67,7 @@ def test_an_option_that_is_no_parameter_of_the_step_is_found(project: Path) -> N
     start = line - 6  # `command:`, of which the option is the sixth line
     assert problems == {
         (start, "`train` in train.py has no parameter `sed`; did you mean `seed`?"),
-        (start, "`train` in train.py needs `--seed`"),
+        (start, "`train` in train.py needs `--seed ${{inputs.seed}}` here"),
     }  # fmt: skip
 
 
@@ -89,11 +89,18 @@ def test_parameters_with_defaults_need_no_option(project: Path) -> None:
     assert found(project) == []
 
 
+def test_code_that_is_no_python_is_found_with_its_line(project: Path) -> None:
+    package = find_project(project).package
+    write(package / "estimator.py", "x = 1\ndef make(:\n")
+    write(package / "train.py", "def train(:\n")
+    said = [(Path(f.path).name, f.line) for f in found(project)]
+    assert said == [("estimator.py", 2), ("train.py", 1)]
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
         ("def fit():\n    pass\n", "must define the function `train`"),
-        ("def train(:\n", "train.py:1: this is not Python"),
         (None, "train.py is missing"),
     ],
 )

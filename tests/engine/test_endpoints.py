@@ -18,12 +18,11 @@ VERSION = ModelVersion("churn", 7, "dev", "run", "now", {})
 
 @pytest.fixture
 def deployment(tmp_path: Path) -> Path:
-    """A deployment file with its code."""
-    write(tmp_path / "src" / "score.py", "old")
-    write(tmp_path / "src" / "__pycache__" / "score.pyc", "")
+    """A deployment file; beside it, the files of a version with their code."""
+    write(tmp_path / "code" / "score.py", "old")
     return write(
         tmp_path / "deployment.yml",
-        "code_configuration: {code: ./src, scoring_script: score.py}\n"
+        "code_configuration: {code: ./code, scoring_script: score.py}\n"
         "environment_variables: {THREADS: 1}\n",
     )
 
@@ -41,13 +40,13 @@ def test_an_endpoint_that_was_never_written_is_empty(store: EndpointStore) -> No
 def test_a_new_deployment_has_no_traffic(
     store: EndpointStore, deployment: Path, tmp_path: Path
 ) -> None:
-    store.create("blue", VERSION, deployment, tmp_path / "model")
+    store.create("blue", VERSION, deployment, tmp_path)
     endpoint = store.read()
     assert endpoint.deployments["blue"].version == 7
     assert not endpoint.traffic.get("blue")
     assert store.served("blue") == {
         "scoring_script": "score.py", "environment_variables": {"THREADS": "1"},
-        "model_folder": str((tmp_path / "model").resolve()),
+        "model_folder": str(tmp_path.resolve()),
     }  # fmt: skip
 
 
@@ -55,9 +54,8 @@ def test_deployed_code_is_a_copy_that_later_edits_do_not_change(
     store: EndpointStore, deployment: Path, tmp_path: Path
 ) -> None:
     store.create("blue", VERSION, deployment, tmp_path)
-    write(tmp_path / "src" / "score.py", "new")
+    write(tmp_path / "code" / "score.py", "new")
     assert (store.code_of("blue") / "score.py").read_text() == "old"
-    assert not (store.code_of("blue") / "__pycache__").exists()
     store.create("blue", VERSION, deployment, tmp_path)
     assert (store.code_of("blue") / "score.py").read_text() == "new"
 

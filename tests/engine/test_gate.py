@@ -40,7 +40,7 @@ def test_a_floor_is_the_least_score_or_the_greatest_error(
     rules = gate(floors={name: floor})
     (check,) = absolute_checks(rules, regression(), evaluation({name: value}))
     assert check.passed is passed
-    assert (check.rule, check.limit) == (f"floor of {name}", floor)
+    assert (check.rule, check.limit) == (name, floor)
 
 
 def test_every_floor_has_a_check_of_its_own() -> None:
@@ -54,7 +54,7 @@ def test_slices_below_the_minimum_of_rows_are_ignored() -> None:
     parts = {"small": (29, {"rmse": 5}), "enough": (30, {"rmse": 5}), "good": (30, {"rmse": 0.5})}
     checks = absolute_checks(rules, regression(), evaluation({"rmse": 1}, **parts))[1:]
     assert [(check.rule, check.passed) for check in checks] == [
-        ("floor of rmse where enough", False), ("floor of rmse where good", True),
+        ("rmse where enough", False), ("rmse where good", True),
     ]  # fmt: skip
 
 

@@ -14,8 +14,10 @@ from mlops.model_card import model_card
 
 from .builders import regression
 
-PASSED = Check(rule="floor of rmse", value=1.23456, limit=2.0, passed=True, detail="a | b")
-FAILED = Check(rule="floor of r2", value=None, limit=0.5, passed=False)
+PASSED = Check(
+    rule="rmse", value=1.23456, limit=2.0, comparison="at most", passed=True, detail="a | b"
+)
+FAILED = Check(rule="r2", value=None, limit=0.5, comparison="at least", passed=False)
 
 
 def decision(*checks: Check, **more: Any) -> Decision:
@@ -30,8 +32,8 @@ def test_a_decision_is_accepted_if_every_check_passed() -> None:
 
 
 def test_a_check_is_a_line_for_a_person() -> None:
-    assert PASSED.show() == "passed  floor of rmse: 1.235 (limit 2), a | b"
-    assert FAILED.show() == "FAILED  floor of r2: None (limit 0.5)"
+    assert PASSED.show() == "passed  rmse: 1.235, at most 2 (a | b)"
+    assert FAILED.show() == "FAILED  r2: None, at least 0.5"
 
 
 def test_a_record_reads_back_as_the_same_decision(tmp_path: Path) -> None:
@@ -73,10 +75,10 @@ def test_a_card_says_what_was_decided_and_why() -> None:
     assert any("120 held-out rows" in line for line in lines)
     assert "| rmse | 1.235 | 1 to 1.5 |" in lines
     assert "| r2 | - | - to - |" in lines
-    assert "| floor of r2 | - | 0.5 | **failed** |  |" in lines
+    assert "| r2 | - | at least 0.5 | **failed** |  |" in lines
     assert "| git_commit | abc |" in lines
     assert not any(line.startswith("| metrics") for line in lines)
-    assert "![residuals](../evaluation/plots/residuals.png)" in lines
+    assert "![residuals](plots/residuals.png)" in lines
 
 
 def test_a_card_of_an_accepted_model_names_its_version() -> None:

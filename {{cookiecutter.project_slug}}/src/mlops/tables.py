@@ -46,6 +46,8 @@ def iterate_table(
         is_parquet = stream.read(4) == b"PAR1"  # in a job, an input may have lost its ending
     if not is_parquet and path.suffix == ".parquet":
         raise UsageError(f"{path}: this is not a readable table: no Parquet file")
+    if not is_parquet and path.suffix not in ("", ".csv"):
+        raise UsageError(f"{path}: only .parquet and .csv files can be read")
     try:
         if is_parquet:
             file = parquet.ParquetFile(path)
