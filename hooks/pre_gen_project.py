@@ -13,185 +13,26 @@ ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
 
 # Names that a package of the project would hide from its own imports, all of them packages in
 # constraints.txt or what these are imported as; and words that YAML takes for something else.
-TAKEN = set(
-    [
-        "aiohappyeyeballs",
-        "aiohttp",
-        "aiosignal",
-        "alembic",
-        "annotated_doc",
-        "annotated_types",
-        "anyio",
-        "asgiref",
-        "ast_serialize",
-        "async_timeout",
-        "attr",
-        "attrs",
-        "azure",
-        "azure_ai_ml",
-        "azure_common",
-        "azure_core",
-        "azure_identity",
-        "azure_mgmt_core",
-        "azure_storage_blob",
-        "azureml",
-        "azureml_mlflow",
-        "blinker",
-        "cachetools",
-        "certifi",
-        "cffi",
-        "cfgv",
-        "charset_normalizer",
-        "click",
-        "cloudpickle",
-        "colorama",
-        "contourpy",
-        "cryptography",
-        "cycler",
-        "data",
-        "databricks_sdk",
-        "dateutil",
-        "distlib",
-        "docker",
-        "exceptiongroup",
-        "false",
-        "fastapi",
-        "filelock",
-        "flask",
-        "flask_cors",
-        "fonttools",
-        "frozenlist",
-        "git",
-        "gitdb",
-        "gitpython",
-        "google",
-        "google_api_core",
-        "google_auth",
-        "graphene",
-        "graphql_core",
-        "graphql_relay",
-        "greenlet",
-        "gunicorn",
-        "h11",
-        "huey",
-        "identify",
-        "idna",
-        "importlib_metadata",
-        "inference_schema",
-        "iniconfig",
-        "isodate",
-        "itsdangerous",
-        "jinja2",
-        "joblib",
-        "jsonpickle",
-        "jsonschema",
-        "jwt",
-        "kiwisolver",
-        "librt",
-        "mako",
-        "markdown_it_py",
-        "markupsafe",
-        "marshmallow",
-        "matplotlib",
-        "mdurl",
-        "mlflow",
-        "mlflow_skinny",
-        "mlflow_tracing",
-        "mlops",
-        "msal",
-        "msal_extensions",
-        "msrest",
-        "multidict",
-        "mypy",
-        "mypy_extensions",
-        "n",
-        "no",
-        "nodeenv",
-        "null",
-        "numpy",
-        "oauthlib",
-        "off",
-        "on",
-        "opencensus",
-        "opencensus_context",
-        "opentelemetry_api",
-        "opentelemetry_sdk",
-        "packaging",
-        "pandas",
-        "pandera",
-        "pathspec",
-        "pillow",
-        "platformdirs",
-        "pluggy",
-        "pre_commit",
-        "prettytable",
-        "propcache",
-        "proto_plus",
-        "protobuf",
-        "psutil",
-        "pyarrow",
-        "pyasn1",
-        "pyasn1_modules",
-        "pycparser",
-        "pydantic",
-        "pydantic_core",
-        "pydantic_settings",
-        "pydash",
-        "pygments",
-        "pyjwt",
-        "pyparsing",
-        "pytest",
-        "python_dateutil",
-        "python_discovery",
-        "python_dotenv",
-        "pytz",
-        "pywin32",
-        "pyyaml",
-        "referencing",
-        "requests",
-        "requests_oauthlib",
-        "rich",
-        "rpds_py",
-        "ruff",
-        "scikit_learn",
-        "scipy",
-        "shellingham",
-        "six",
-        "sklearn",
-        "skops",
-        "smmap",
-        "sqlalchemy",
-        "sqlparse",
-        "src",
-        "starlette",
-        "strictyaml",
-        "tests",
-        "threadpoolctl",
-        "tomli",
-        "tqdm",
-        "true",
-        "typeguard",
-        "typer",
-        "types_pyyaml",
-        "typing_extensions",
-        "typing_inspect",
-        "typing_inspection",
-        "tzdata",
-        "urllib3",
-        "uvicorn",
-        "virtualenv",
-        "waitress",
-        "wcwidth",
-        "werkzeug",
-        "wrapt",
-        "y",
-        "yaml",
-        "yamllint",
-        "yarl",
-        "yes",
-        "zipp",
-    ]
-)
+TAKEN_NAMES = """
+aiohappyeyeballs aiohttp aiosignal alembic annotated_doc annotated_types anyio asgiref
+ast_serialize async_timeout attr attrs azure azure_ai_ml azure_common azure_core azure_identity
+azure_mgmt_core azure_storage_blob azureml azureml_mlflow blinker cachetools certifi cffi cfgv
+charset_normalizer click cloudpickle colorama contourpy cryptography cycler data databricks_sdk
+dateutil distlib docker exceptiongroup false fastapi filelock flask flask_cors fonttools
+frozenlist git gitdb gitpython google google_api_core google_auth graphene graphql_core
+graphql_relay greenlet gunicorn h11 huey identify idna importlib_metadata inference_schema
+iniconfig isodate itsdangerous jinja2 joblib jsonpickle jsonschema jwt kiwisolver librt mako
+markdown_it_py markupsafe marshmallow matplotlib mdurl mlflow mlflow_skinny mlflow_tracing mlops
+msal msal_extensions msrest multidict mypy mypy_extensions n no nodeenv null numpy oauthlib off on
+opencensus opencensus_context opentelemetry_api opentelemetry_sdk packaging pandas pandera
+pathspec pillow platformdirs pluggy pre_commit prettytable propcache proto_plus protobuf psutil
+pyarrow pyasn1 pyasn1_modules pycparser pydantic pydantic_core pydantic_settings pydash pygments
+pyjwt pyparsing pytest python_dateutil python_discovery python_dotenv pytz pywin32 pyyaml
+referencing requests requests_oauthlib rich rpds_py ruff scikit_learn scipy shellingham six
+sklearn skops smmap sqlalchemy sqlparse src starlette strictyaml tests threadpoolctl tomli tqdm
+true typeguard typer types_pyyaml typing_extensions typing_inspect typing_inspection tzdata
+urllib3 uvicorn virtualenv waitress wcwidth werkzeug wrapt y yaml yamllint yarl yes zipp
+"""
 UUID = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
 
@@ -236,7 +77,11 @@ def _slug_rule(slug):
     if not 3 <= len(slug) <= 18 or not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", slug):
         return "write 3 to 18 characters: a-z, 0-9 and single dashes, a letter first"
     package = slug.replace("-", "_")
-    if keyword.iskeyword(package) or package in sys.stdlib_module_names or package in TAKEN:
+    if (
+        keyword.iskeyword(package)
+        or package in sys.stdlib_module_names
+        or package in TAKEN_NAMES.split()
+    ):
         return f"a Python package `{package}` would hide another of that name"
     return ""
 
