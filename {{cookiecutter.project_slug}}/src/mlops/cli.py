@@ -241,7 +241,7 @@ def ui(env: Env = None, json: Json = False) -> None:
         workspace = s.workspace(env)
         address, command = workspace.user_interface()
         s.console.result({"address": address, "command": command})
-        s.console.say(f"{workspace.environment.name}: {address}, in a few seconds; Ctrl-C ends it")
+        s.console.say(f"{workspace.environment.name}: {address} (in a few seconds; Ctrl-C ends it)")
         if not json:
             variables = {
                 **os.environ,

@@ -189,8 +189,8 @@ def rollout(workspace: Workspace, number: int | None = None, *, report: Report) 
                 f"{version} is not deployed and tested in {workspace.environment.name}; "
                 f"run `mlops deploy --env {workspace.environment.name} --version {version.number}`"
             )
-        reached, champion = endpoint.traffic.get(name, 0), workspace.champion()
-        if reached == 100 and champion and champion.number == version.number:
+        reached = endpoint.traffic.get(name, 0)
+        if reached == 100 and version.passed("rollout"):
             raise Refused(f"{name} has all the traffic of {endpoint.name} already")
         old = _deployment_before(endpoint, name)
         stages = [100] if old is None else workspace.environment.settings.rollout.stages
@@ -210,8 +210,8 @@ def rollout(workspace: Workspace, number: int | None = None, *, report: Report) 
         decision = _decide(workspace, "rollout", version, checks, deployment=name, before=old or "")
         if not decision.accepted:
             _put_back(workspace, old)
+            _mark(workspace, version, "failed")
         workspace.keep(decision)
-        _mark(workspace, version, "passed" if decision.accepted else "failed")
         if not decision.accepted:
             back = f"{old} has all the traffic again" if old else "the endpoint has no traffic"
             raise MlopsError(_refusal(f"the rollout of {name} failed, {back}", decision))
@@ -220,6 +220,8 @@ def rollout(workspace: Workspace, number: int | None = None, *, report: Report) 
         for other in workspace.endpoint().deployments:
             if other not in (name, old):
                 workspace.delete_deployment(other)
+        # Last: a rollout that is marked as passed has nothing left to do.
+        _mark(workspace, version, "passed")
     return decision
 
 
@@ -260,7 +262,8 @@ def rollback(workspace: Workspace, *, report: Report) -> Decision:
         # Last, because it also forgets what there is to go back to: until here, a command that
         # was killed can be run again.
         report(f"{previous} gets all the traffic ...")
-        workspace.set_traffic({previous: 100}, {})
+        before_that = endpoint.tags.get(BEFORE_THAT)
+        workspace.set_traffic({previous: 100}, {PREVIOUS: before_that} if before_that else {})
         checks = traffic_test(workspace, previous, contract_of(workspace, back_to))
         decision = _decide(
             workspace, "rollback", back_to, checks,

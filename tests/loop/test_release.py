@@ -1,0 +1,167 @@
+"""`mlops deploy`, `rollout` and `rollback`: the traffic moves only to what passed its tests."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import mlops_environment
+
+from .conftest import Loop
+
+ANSWERS = "columns = {name: answers[name].tolist() for name in answers.columns}"
+
+
+# Trains version 3 and brings it to where versions 1 and 2 are.
+THIRD = """
+from mlops import release, training
+from mlops.project import find_project
+from mlops.workspaces import open_workspace
+project = find_project()
+dev, staging = [open_workspace(project, name) for name in project.environments[:2]]
+training.train(project, dev, settings={"max_iterations": "90"}, report=print)
+release.promote(project, dev, staging, 3, report=print)
+release.deploy(staging, 3, report=print)
+release.rollout(staging, 3, report=print)
+staging.close()
+"""
+
+
+def test_a_deployment_is_tested_at_no_traffic_and_rolled_out_in_the_stages_of_its_environment(
+    trained: Loop,
+) -> None:
+    trained.edit("environments/dev.yml", "stages: [100]", "stages: [20, 60, 100]")
+    early = trained.run("rollout", "--env", "dev", status=3)
+    assert "run `mlops deploy --env dev --version 1`" in early.stderr
+    nothing = trained.run("rollback", "--env", "dev", status=3)
+    assert "no previous deployment to go back to" in nothing.stderr
+
+    tested = trained.json("deploy", "--env", "dev")
+    assert tested["accepted"] is True
+    rules = [check["rule"] for check in tested["checks"]]
+    assert rules == [
+        "answers one row", "answers 20 rows", "refuses text that is not JSON",
+        "refuses a missing field", "refuses a wrong type", "refuses an unknown field",
+        "latency p95 in ms",
+    ]  # fmt: skip
+    state = trained.endpoint("dev")
+    assert state["traffic"] == {}
+    assert state["deployments"]["version-1"]["tags"] == {"smoke_test": "passed"}
+    assert len(trained.decisions("dev", "smoke-test")) == 1
+
+    first = trained.run("rollout", "--env", "dev")
+    assert first.stderr.count("% of the traffic; testing") == 1, "nothing to share with yet"
+    assert trained.endpoint("dev")["traffic"] == {"version-1": 100}
+    again = trained.run("deploy", "--env", "dev", status=3)
+    assert "version-1 already gets 100 % of the traffic" in again.stderr
+    assert trained.tags(1)["rollout.dev"] == "passed"
+
+
+def test_a_rollback_returns_the_traffic_and_the_champion_and_is_remembered(
+    released: Loop,
+) -> None:
+    assert released.champion("prod") == 2
+    back = released.json("rollback", "--env", "prod")
+    assert (back["kind"], back["version"], back["accepted"]) == ("rollback", 1, True)
+    assert released.endpoint("prod")["traffic"] == {"version-1": 100}
+    assert released.champion("prod") == 1
+    assert released.tags(2, "prod")["rollout.prod"] == "rolled back"
+
+    second = released.run("rollback", "--env", "prod", status=3)
+    assert "no previous deployment to go back to" in second.stderr
+    forward = released.run("rollout", "--env", "prod", status=3)
+    assert "was: rolled back; to try it again, name it: --version 2" in forward.stderr
+    assert released.endpoint("prod")["traffic"] == {"version-1": 100}
+
+    named = released.run("rollout", "--env", "prod", "--version", "2")
+    said = [line for line in named.stderr.splitlines() if "of the traffic; testing" in line]
+    assert said == [
+        f"version-2 gets {share} % of the traffic; testing ..." for share in (10, 50, 100)
+    ]
+    assert released.champion("prod") == 2
+    assert released.tags(2, "prod")["rollout.prod"] == "passed"
+    assert released.endpoint("prod")["traffic"] == {"version-2": 100}
+    record = released.decisions("prod", "rollout")[-1]
+    assert (record["version"], len(record["checks"])) == (2, 6)
+    assert record["facts"] == {"deployment": "version-2", "before": "version-1"}
+
+
+def test_a_canary_that_fails_gives_the_traffic_back_by_itself(released: Loop) -> None:
+    released.run("rollback", "--env", "prod")
+    # Version 2 is deployed at 0 %; what is deployed of it breaks.
+    deployed = released.store("prod") / "version-2" / "code" / "mlops" / "scoring" / "online.py"
+    text = deployed.read_text()
+    assert ANSWERS in text
+    deployed.write_text(text.replace(ANSWERS, "raise RuntimeError('it broke')"))
+    failed = released.run("rollout", "--env", "prod", "--version", "2", status=1)
+    assert "the rollout of version-2 failed, version-1 has all the traffic again" in failed.stderr
+    assert "FAILED  failed requests at 10 % of the traffic" in failed.stderr
+    assert "50 %" not in failed.stderr, "it stops at the first stage that fails"
+    assert "Traceback" not in failed.stderr
+    assert released.endpoint("prod")["traffic"] == {"version-1": 100}
+    assert released.champion("prod") == 1
+    assert released.tags(2, "prod")["rollout.prod"] == "failed"
+    assert released.decisions("prod", "rollout")[-1]["accepted"] is False
+    again = released.run("rollout", "--env", "prod", status=3)
+    assert "was: failed; to try it again, name it: --version 2" in again.stderr
+
+
+def test_a_canary_that_is_too_slow_fails(released: Loop) -> None:
+    released.run("rollback", "--env", "staging")
+    released.edit("environments/staging.yml", "p95_ms: 500", "p95_ms: 0.01")
+    failed = released.run("rollout", "--env", "staging", "--version", "2", status=1)
+    assert "FAILED  latency p95 in ms" in failed.stderr
+    assert released.endpoint("staging")["traffic"] == {"version-1": 100}
+    assert released.champion("staging") == 1
+    further = released.run("promote", "--from", "staging", "--version", "2", status=3)
+    assert "FAILED  rollout in staging: failed" in further.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("nothing.py", "version-1 did not start and was removed"),
+        ("batch.py", "version-1 failed its smoke test and was removed"),
+    ],
+)
+def test_a_deployment_that_does_not_work_leaves_the_endpoint_as_it_was(
+    trained: Loop, script: str, said: str
+) -> None:
+    file = "deployment/online/deployment.yml"
+    trained.edit(file, "scoring/online.py", f"scoring/{script}")
+    failed = trained.run("deploy", "--env", "dev", status=1)
+    assert said in failed.stderr
+    assert ("scoring/nothing.py" in failed.stderr) == (script == "nothing.py"), "the log says why"
+    assert trained.endpoint("dev")["deployments"] == {}
+    assert not (trained.store("dev") / "version-1").exists()
+    trained.edit(file, f"scoring/{script}", "scoring/online.py")
+    trained.run("deploy", "--env", "dev")
+
+
+def test_the_next_rollout_starts_from_what_was_proven_and_takes_the_rest_away(
+    released: Loop,
+) -> None:
+    released.edit("environments/staging.yml", stages(released), "stages: [10, 100]")
+    released.run("rollback", "--env", "staging")
+    rollout = released.start("rollout", "--env", "staging", "--version", "2")
+    rollout.until("version-2 gets 10 % of the traffic").kill()
+    assert released.endpoint("staging")["traffic"] == {"version-2": 10, "version-1": 90}
+    # Version 2 was never proven: what version 3 does not get stays with version 1.
+    third = subprocess.run(
+        [sys.executable, "-c", THIRD], cwd=released.root, capture_output=True, text=True,
+        env=mlops_environment(released.root), timeout=300,
+    )  # fmt: skip
+    assert third.returncode == 0, third.stderr
+    assert released.decisions("staging", "rollout")[-1]["facts"]["before"] == "version-1"
+    state = released.endpoint("staging")
+    assert state["traffic"] == {"version-3": 100}
+    assert sorted(state["deployments"]) == ["version-1", "version-3"]
+    assert not (released.store("staging") / "version-2").exists()
+    assert released.champion("staging") == 3
+
+
+def stages(loop: Loop) -> str:
+    text = (loop.root / "environments" / "staging.yml").read_text()
+    return next(line.strip() for line in text.splitlines() if "stages:" in line)
