@@ -14,7 +14,7 @@ from .conftest import TEMPLATE, copy_of, generated
 
 pytestmark = pytest.mark.slow
 
-TOOLS = ["git", "make", "sh", "rm", "touch", "env", "uname", "dirname", "basename"]
+TOOLS = ["git", "make", "sh", "echo", "rm", "touch", "env", "uname", "dirname", "basename"]
 # How this machine reaches its package registries is part of the machine.
 KEPT_VARIABLES = (
     "PIP_",
