@@ -1,58 +1,163 @@
-"""Keeps the chosen files and says what to do next.
+"""Keeps the chosen files, says what to do next and, where asked to, wires the workspaces.
 
 A pure function of the answers: standard library only, no network, no git, no clock, no prompts.
+Only MLOPS_WIRE=check or apply in the environment makes it start anything: see `wire`.
 """
 
 import json
-import shutil
-from pathlib import Path
+import os
 
 ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
 
-# The one table of files that not every project has: a file or folder, the answer that it
-# belongs to, and the values with which it is kept. A name that ends with `__<value>` loses
-# that ending, so two files can stand for one.
-KEPT = [
-    ("data/contract__classification.yml", "problem_type", {"classification"}),
-    ("data/contract__regression.yml", "problem_type", {"regression"}),
-    ("data/sample__classification.parquet", "problem_type", {"classification"}),
-    ("data/sample__regression.parquet", "problem_type", {"regression"}),
-    ("data/sample__classification.py", "problem_type", {"classification"}),
-    ("data/sample__regression.py", "problem_type", {"regression"}),
-    ("src/{package}/estimator__classification.py", "problem_type", {"classification"}),
-    ("src/{package}/estimator__regression.py", "problem_type", {"regression"}),
-    ("src/{package}/plots__classification.py", "problem_type", {"classification"}),
-    ("src/{package}/plots__regression.py", "problem_type", {"regression"}),
-    ("src/{package}/score__classification.py", "problem_type", {"classification"}),
-    ("src/{package}/score__regression.py", "problem_type", {"regression"}),
-    ("environments/staging.yml", "environments", {"dev-staging-prod"}),
-]
+
+def when(answer, *values):
+    """The condition that an answer has one of these values."""
+    return lambda answers: answers[answer] in values
 
 
-def keep_chosen_files(root, answers):
+def unless(answer, *values):
+    """The condition that an answer has none of these values."""
+    return lambda answers: answers[answer] not in values
+
+
+def separate(environment):
+    """The condition that an environment is there and has a workspace of its own."""
+    return lambda answers: (
+        environment in answers["__environments"] and answers["workspaces"] == "one-per-environment"
+    )
+
+
+# The one table of files that not every project has: a file or folder, and the condition with
+# which it is kept. The ending `__<word>` of a name falls off, so two files can stand for one.
+KEPT = {
+    "LICENSE__apache": when("license", "Apache-2.0"),
+    "LICENSE__bsd": when("license", "BSD-3-Clause"),
+    "LICENSE__mit": when("license", "MIT"),
+    "LICENSE__proprietary": when("license", "proprietary"),
+    ".azureml": unless("azure_subscription_id", ""),
+    ".azureml/test": when("environments", "dev-test-staging-prod"),
+    ".azureml/staging": unless("environments", "dev-prod"),
+    ".azure-pipelines": when("ci_cd", "azure-devops"),
+    ".github": when("ci_cd", "github-actions"),
+    "docs/ci-cd__azure-devops.md": when("ci_cd", "azure-devops"),
+    "docs/ci-cd__github.md": when("ci_cd", "github-actions"),
+    "data/contract__classification.yml": when("problem_type", "classification"),
+    "data/contract__regression.yml": when("problem_type", "regression"),
+    "data/sample__classification.parquet": when("problem_type", "classification"),
+    "data/sample__regression.parquet": when("problem_type", "regression"),
+    "data/sample__classification.py": when("problem_type", "classification"),
+    "data/sample__regression.py": when("problem_type", "regression"),
+    "src/{package}/estimator__classification.py": when("problem_type", "classification"),
+    "src/{package}/estimator__regression.py": when("problem_type", "regression"),
+    "src/{package}/plots__classification.py": when("problem_type", "classification"),
+    "src/{package}/plots__regression.py": when("problem_type", "regression"),
+    "src/{package}/score__classification.py": when("problem_type", "classification"),
+    "src/{package}/score__regression.py": when("problem_type", "regression"),
+    "environments/test.yml": when("environments", "dev-test-staging-prod"),
+    "environments/staging.yml": unless("environments", "dev-prod"),
+    "infrastructure": when("infrastructure", "bicep"),
+    "infrastructure/dev.bicepparam": separate("dev"),
+    "infrastructure/test.bicepparam": separate("test"),
+    "infrastructure/staging.bicepparam": separate("staging"),
+    "infrastructure/prod.bicepparam": separate("prod"),
+    "infrastructure/shared.bicepparam": when("workspaces", "one-shared"),
+    "deployment/online": unless("serving", "batch"),
+    "deployment/batch": unless("serving", "online"),
+    "docs/online.md": unless("serving", "batch"),
+    "docs/batch.md": unless("serving", "online"),
+    "tests/test_online.py": unless("serving", "batch"),
+    "tests/test_batch.py": unless("serving", "online"),
+}
+
+
+def keep_chosen_files(answers):
     """Remove what was not chosen, and give what was chosen its name."""
-    for name, answer, values in KEPT:
-        path = root / name.format(package=answers["__package"])
-        if answers[answer] not in values:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        elif "__" in path.stem:
-            path.rename(path.with_name(path.stem.rpartition("__")[0] + path.suffix))
+    for name, condition in KEPT.items():
+        path = name.format(package=answers["__package"])
+        stem, ending = os.path.splitext(path)
+        if not os.path.isdir(os.path.dirname(path) or "."):
+            continue  # its folder was not chosen
+        if not condition(answers):
+            remove(path)
+        elif "__" in os.path.basename(stem):
+            os.rename(path, stem.rpartition("__")[0] + ending)
+
+
+def remove(path):
+    """Remove a file or a folder.
+
+    By hand, as pathlib and shutil take longer to import than all that this hook does.
+    """
+    if os.path.isdir(path):
+        for name in os.listdir(path):
+            remove(os.path.join(path, name))
+        os.rmdir(path)
+    else:
+        os.remove(path)
 
 
 def next_steps(answers):
     """Three lines."""
-    return [
+    steps = [
         f"cd {answers['project_slug']}",
         "make demo     # the whole loop on this machine, without Azure",
-        "make test     # the project's tests",
+        "make test     # linters, types, checks, tests",
     ]
+    if answers["azure_subscription_id"]:
+        steps[2] = "mlops workspaces plan     # what is missing in the workspaces"
+    return steps
+
+
+def wire(action):
+    """Check or apply what the workspaces need, by the project's own command.
+
+    It installs the project's packages first, so it takes a minute and the network. Whatever
+    happens, the project stays; where it fails, it prints the commands that go on.
+    """
+    import subprocess
+
+    program = os.path.join(".venv", "Scripts" if os.name == "nt" else "bin", "mlops")
+    commands = [["make", "setup"], [program, "workspaces", action]]
+    if action not in ("check", "apply"):
+        print(f"MLOPS_WIRE is {action!r}: write check or apply, or leave it out")
+        return
+    for number, command in enumerate(commands):
+        print(f"$ {' '.join(command)}", flush=True)
+        try:
+            failed = subprocess.call(command)
+        except OSError as error:
+            failed = error.strerror
+        if failed:
+            rest = " && ".join(" ".join(command) for command in commands[number:])
+            print(
+                f"the workspaces are not wired yet ({failed}); the project is complete. Go on with:"
+            )
+            print(f"  cd {ANSWERS['project_slug']} && {rest}")
+            return
+
+
+def under_cruft_diff_or_update():
+    """Whether cruft makes this project only to compare it: then it lies in a temporary folder."""
+    import re
+    import tempfile
+
+    parent, folder = os.path.split(os.path.dirname(os.getcwd()))
+    return (
+        "_commit" in ANSWERS
+        and os.path.realpath(parent) == os.path.realpath(tempfile.gettempdir())
+        and re.fullmatch(r"tmp[a-z0-9_]{8}", folder) is not None
+    )
 
 
 def main():
-    """Keep the chosen files; say what to do next, but not into the output of cruft."""
-    keep_chosen_files(Path.cwd(), ANSWERS)
-    if "_commit" not in ANSWERS:
-        print("\n".join(["", "Next:", *(f"  {line}" for line in next_steps(ANSWERS))]))
+    """Keep the chosen files; after a true creation say what is next, and wire if asked to."""
+    keep_chosen_files(ANSWERS)
+    if under_cruft_diff_or_update():
+        return
+    print("\n".join(["", "Next:", *(f"  {line}" for line in next_steps(ANSWERS))]), flush=True)
+    action = os.environ.get("MLOPS_WIRE", "")
+    if action:
+        wire(action)
 
 
 if __name__ == "__main__":

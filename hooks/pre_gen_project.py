@@ -3,80 +3,98 @@
 A pure function of the answers: standard library only, no network, no clock, no prompts.
 """
 
+import collections
 import json
 import keyword
 import re
 import sys
-from typing import NamedTuple
 
 ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
+# What was given on cookiecutter's command line or in its files, before cookiecutter rendered it;
+# cruft has no such thing.
+GIVEN = json.loads(r"""{{ _cookiecutter | default({}) | tojson }}""")
 
 # Names that a package of the project would hide from its own imports, all of them packages in
 # constraints.txt or what these are imported as; and words that YAML takes for something else.
 TAKEN_NAMES = """
-aiohappyeyeballs aiohttp aiosignal alembic annotated_doc annotated_types anyio asgiref
+aiohappyeyeballs aiohttp aiosignal alembic annotated_doc annotated_types anyio arrow asgiref
 ast_serialize async_timeout attr attrs azure azure_ai_ml azure_common azure_core azure_identity
-azure_mgmt_core azure_storage_blob azureml azureml_mlflow blinker cachetools certifi cffi cfgv
-charset_normalizer click cloudpickle colorama contourpy cryptography cycler data databricks_sdk
-dateutil distlib docker exceptiongroup false fastapi filelock flask flask_cors fonttools
-frozenlist git gitdb gitpython google google_api_core google_auth graphene graphql_core
-graphql_relay greenlet gunicorn h11 huey identify idna importlib_metadata inference_schema
-iniconfig isodate itsdangerous jinja2 joblib jsonpickle jsonschema jwt kiwisolver librt mako
-markdown_it_py markupsafe marshmallow matplotlib mdurl mlflow mlflow_skinny mlflow_tracing mlops
-msal msal_extensions msrest multidict mypy mypy_extensions n no nodeenv null numpy oauthlib off on
-opencensus opencensus_context opentelemetry_api opentelemetry_sdk packaging pandas pandera
-pathspec pillow platformdirs pluggy pre_commit prettytable propcache proto_plus protobuf psutil
-pyarrow pyasn1 pyasn1_modules pycparser pydantic pydantic_core pydantic_settings pydash pygments
-pyjwt pyparsing pytest python_dateutil python_discovery python_dotenv pytz pywin32 pyyaml
-referencing requests requests_oauthlib rich rpds_py ruff scikit_learn scipy shellingham six
-sklearn skops smmap sqlalchemy sqlparse src starlette strictyaml tests threadpoolctl tomli tqdm
-true typeguard typer types_pyyaml typing_extensions typing_inspect typing_inspection tzdata
-urllib3 uvicorn virtualenv waitress wcwidth werkzeug wrapt y yaml yamllint yarl yes zipp
+azure_mgmt_core azure_storage_blob azureml azureml_mlflow binaryornot blinker cachetools certifi
+cffi cfgv charset_normalizer click cloudpickle colorama contourpy cookiecutter cruft cryptography
+cycler data databricks_sdk dateutil distlib docker exceptiongroup false fastapi filelock flask
+flask_cors fonttools frozenlist git gitdb gitpython google google_api_core google_auth graphene
+graphql_core graphql_relay greenlet gunicorn h11 huey identify idna importlib_metadata
+inference_schema iniconfig isodate itsdangerous jinja2 joblib jsonpickle jsonschema jwt kiwisolver
+librt mako markdown_it_py markupsafe marshmallow matplotlib mdurl mlflow mlflow_skinny
+mlflow_tracing mlops msal msal_extensions msrest multidict mypy mypy_extensions n no nodeenv null
+numpy oauthlib off on opencensus opencensus_context opentelemetry_api opentelemetry_sdk packaging
+pandas pandera pathspec pillow platformdirs pluggy pre_commit prettytable propcache proto_plus
+protobuf psutil pyarrow pyasn1 pyasn1_modules pycparser pydantic pydantic_core pydantic_settings
+pydash pygments pyjwt pyparsing pytest python_dateutil python_discovery python_dotenv
+python_slugify pytz pywin32 pyyaml referencing requests requests_oauthlib rich rpds_py ruff
+scikit_learn scipy shellingham six sklearn skops slugify smmap sqlalchemy sqlparse src starlette
+strictyaml tests text_unidecode threadpoolctl toml tomli tqdm true typeguard typer types_pyyaml
+typing_extensions typing_inspect typing_inspection tzdata urllib3 uvicorn virtualenv waitress
+wcwidth werkzeug wrapt y yaml yamllint yarl yes zipp
 """
 UUID = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+EMAIL = r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+"
+# Azure refuses names with these words: learn.microsoft.com, "reserved resource name errors".
+RESERVED = "microsoft|windows|^login"
+# Characters that YAML, TOML or a terminal cannot hold, or that turn the order of a line around.
+UNSEEN = "\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff"
+JINJA = r"\{[#%{]"
+
+Problem = collections.namedtuple("Problem", "answer value rule instead")
 
 
-class Problem(NamedTuple):
-    """One answer that will not do, and one that would."""
+def problems(answers, given):
+    """All problems of the answers, each with a value that would do.
 
-    answer: str
-    value: str
-    rule: str
-    instead: str
-
-
-def problems(answers):
-    """All problems of the answers."""
+    `given` holds the answers as they were before cookiecutter rendered them.
+    """
     found = []
-    for name in ("project_name", "team"):
+    for name, rule, repair in RULES:
         text = answers[name]
-        if not text.strip() or len(text) > 100 or not text.isprintable():
-            found.append(
-                Problem(name, text, "write one line of 1 to 100 characters", _one_line(text))
-            )
-    if len(answers["description"]) > 1000:
-        short = answers["description"][:60] + " ..."
-        found.append(
-            Problem("description", short, "write at most 1000 characters", "A short sentence.")
-        )
-    slug, rule = answers["project_slug"], _slug_rule(answers["project_slug"])
-    if rule:
-        found.append(Problem("project_slug", slug, rule, _good_slug(slug)))
-    subscription, location = answers["azure_subscription_id"], answers["azure_location"]
-    if subscription and not re.fullmatch(UUID, subscription):
-        rule = "write the id of a subscription (`az account show --query id`), or nothing"
-        found.append(Problem("azure_subscription_id", subscription, rule, ""))
-    if (subscription or location) and not re.fullmatch(r"[a-z]+[a-z0-9]*", location):
-        rule = "write the name of a region (`az account list-locations --query [].name`)"
-        instead = re.sub(r"[^a-z0-9]", "", location.lower()) or "westeurope"
-        found.append(Problem("azure_location", location, rule, instead))
+        if not isinstance(text, str):
+            found.append(Problem(name, text, "write a text", repair("")))
+        elif broken := rule(text) or rule_of_rendering(name, text, given):
+            found.append(Problem(name, text, broken, repair(text)))
     return found
 
 
-def _slug_rule(slug):
-    if not 3 <= len(slug) <= 18 or not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", slug):
+def rule_of_rendering(name, text, given):
+    """Why text with Jinja's brackets will not do: every update renders the answers again."""
+    before = given.get(name)
+    if re.search(JINJA, text) or (name in PLAIN and re.search(JINJA, str(before or ""))):
+        marks = ", ".join("{" + mark for mark in "#%{")
+        return f"write it without {marks}: cookiecutter and cruft take them for a program"
+    return ""
+
+
+def rule_of_line(longest):
+    """The rule of a text in one line."""
+
+    def rule(text):
+        if not 1 <= len(text) <= longest or text != text.strip() or re.search(f"[{UNSEEN}]", text):
+            return f"write one line of 1 to {longest} characters, without spaces around it"
+        return ""
+
+    return rule
+
+
+def rule_of_description(text):
+    """The rule of a text in one or more lines."""
+    if not text.strip() or len(text) > 1000 or re.search(f"[{UNSEEN}]", text.replace("\n", "")):
+        return "write 1 to 1000 characters that can be seen"
+    return ""
+
+
+def rule_of_slug(text):
+    """The rule of the short name: a folder, a Python package, a part of Azure's names."""
+    if not 3 <= len(text) <= 18 or not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", text):
         return "write 3 to 18 characters: a-z, 0-9 and single dashes, a letter first"
-    package = slug.replace("-", "_")
+    package = text.replace("-", "_")
     if (
         keyword.iskeyword(package)
         or package in sys.stdlib_module_names
@@ -86,28 +104,141 @@ def _slug_rule(slug):
     return ""
 
 
-def _good_slug(slug):
-    words = re.findall(r"[a-z0-9]+", slug.lower())
+def rule_of_prefix(text):
+    """The rule of what Azure's names begin with: with all that follows they obey Azure's rules."""
+    if not re.fullmatch(r"[a-z][a-z0-9]{1,10}", text):
+        return "write 2 to 11 characters: a-z and 0-9, a letter first"
+    if re.search(RESERVED, text):
+        return (
+            "Azure refuses names with `microsoft` or `windows`, and names that begin with `login`"
+        )
+    return ""
+
+
+def rule_of_email(text):
+    """The rule of an address."""
+    if len(text) > 80 or not re.fullmatch(EMAIL, text):
+        return "write an address such as team@example.com, of at most 80 characters"
+    return ""
+
+
+def rule_of_id(command):
+    """The rule of an id that may be left out; `command` shows it."""
+
+    def rule(text):
+        if text and not re.fullmatch(UUID, text):
+            return f"write the id that `{command}` shows, or nothing"
+        return ""
+
+    return rule
+
+
+def rule_of_location(text):
+    """The rule of a region's name."""
+    if not re.fullmatch(r"[a-z]+[a-z0-9]*", text):
+        return "write the name of a region (`az account list-locations --query [].name`)"
+    return ""
+
+
+def line_of(longest, otherwise):
+    """Makes one line of a text."""
+
+    def repair(text):
+        without = re.sub(r"\s+", " ", re.sub(f"[{UNSEEN}]", " ", without_jinja(text)))
+        return without.strip()[:longest].strip() or otherwise
+
+    return repair
+
+
+def without_jinja(text):
+    """The text with its doubled brackets apart."""
+    return re.sub(r"\{(?=[#%{])", "{ ", text)
+
+
+def description_of(text):
+    """A text in one or more lines that would do."""
+    lines = (line_of(1000, "")(line) for line in text.splitlines())
+    return "\n".join(lines).strip()[:1000].strip() or "A machine learning model."
+
+
+def slug_of(text):
+    """A short name that would do."""
+    words = re.findall(r"[a-z0-9]+", text.lower())
     good = "-".join(words).lstrip("0123456789-")[:18].strip("-")
-    return good if good and not _slug_rule(good) else f"{good[:12]}-model".lstrip("-")
+    return good if good and not rule_of_slug(good) else f"{good[:12]}-model".lstrip("-")
 
 
-def _one_line(text):
-    printable = "".join(character if character.isprintable() else " " for character in text)
-    return " ".join(printable.split())[:100] or "Churn Model"
+def prefix_of(text):
+    """A prefix that would do."""
+    good = re.sub(r"[^a-z0-9]", "", text.lower()).lstrip("0123456789")[:11]
+    return good if not rule_of_prefix(good) else "mlmodel"
+
+
+def location_of(text):
+    """A region's name, as Azure writes it."""
+    good = re.sub(r"[^a-z0-9]", "", text.lower())
+    return good if not rule_of_location(good) else "westeurope"
+
+
+# Each text answer, its rule, and what makes a value that would do of one that will not.
+RULES = [
+    ("project_name", rule_of_line(100), line_of(100, "Churn Model")),
+    ("project_slug", rule_of_slug, slug_of),
+    ("description", rule_of_description, description_of),
+    ("team", rule_of_line(50), line_of(50, "Data Science")),
+    ("contact_email", rule_of_email, lambda text: "team@example.com"),
+    ("azure_subscription_id", rule_of_id("az account show --query id"), lambda text: ""),
+    ("azure_tenant_id", rule_of_id("az account show --query tenantId"), lambda text: ""),
+    ("azure_location", rule_of_location, location_of),
+    ("name_prefix", rule_of_prefix, prefix_of),
+]
+# The texts whose defaults hold no Jinja: what holds some was given.
+PLAIN = ("project_name", "description", "team")
+
+
+def again(answers, found):
+    """The command that goes on with what was answered, and with values that would do."""
+    import shlex
+
+    corrected = {problem.answer: problem.instead for problem in found}
+    public = {name: text for name, text in answers.items() if not name.startswith("_")}
+    template, output = answers["_template"], answers.get("_output_dir")
+    if "_commit" in answers:
+        create = {**public, **corrected}
+        return (
+            f"  cruft create --no-input {shlex.quote(template)} "
+            f"--extra-context {shlex.quote(json.dumps(create))}\n"
+            f"or, in a project that is there already:\n"
+            f"  cruft update --variables-to-update {shlex.quote(json.dumps(corrected))}"
+        )
+    defaults = default_answers(answers["_repo_dir"])
+    changed = {name: text for name, text in public.items() if text != defaults.get(name)}
+    words = ["cookiecutter", "--no-input", "--output-dir", output, template]
+    words += [f"{name}={text}" for name, text in {**changed, **corrected}.items()]
+    return "  " + " ".join(shlex.quote(word) for word in words)
+
+
+def default_answers(folder):
+    """The default answers of the template: of choices the first."""
+    with open(f"{folder}/cookiecutter.json", encoding="utf-8") as file:
+        defaults = json.load(file)
+    return {n: value[0] if isinstance(value, list) else value for n, value in defaults.items()}
 
 
 def main():
     """Exit with 1 and a message if an answer will not do."""
-    found = problems(ANSWERS)
+    found = problems(ANSWERS, GIVEN)
     if not found:
         return
-    lines = [f"{len(found)} answer(s) will not do; nothing was generated:"]
+    count = "1 answer" if len(found) == 1 else f"{len(found)} answers"
+    lines = [f"{count} will not do; nothing was generated:"]
     for problem in found:
-        lines.append(f"  {problem.answer} = {problem.value!r}")
+        value = repr(problem.value)
+        lines.append(f"  {problem.answer} = {value if len(value) <= 80 else value[:77] + '...'}")
         lines.append(f"    {problem.rule}; for example: {problem.instead!r}")
-    # ASCII, whatever the terminal's encoding is: a message must not fail.
-    sys.exit("\n".join(lines).encode("ascii", "backslashreplace").decode("ascii"))
+    lines += ["Your other answers are not lost. Go on with:", again(ANSWERS, found)]
+    lines.append("(What follows, if anything does, is only the report that this check said no.)")
+    sys.exit("\n".join(lines))
 
 
 if __name__ == "__main__":

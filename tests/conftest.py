@@ -36,6 +36,53 @@ def generated(**answers: str) -> Path:
     return generate(Path(tempfile.mkdtemp(dir=SCRATCH)), **answers)
 
 
+def files_of(project: Path) -> dict[str, bytes]:
+    """The files of a project, but for git's own and what Python compiled."""
+    return {
+        path.relative_to(project).as_posix(): path.read_bytes()
+        for path in sorted(project.rglob("*"))
+        if path.is_file() and not {"__pycache__", ".git"} & set(path.parts)
+    }
+
+
+GIT = ["git", "-c", "user.name=tests", "-c", "user.email=tests@example.com"]
+
+
+def commit_all(folder: Path, message: str = "start") -> None:
+    """Commit all that is in a folder; make it a repository first where it is none."""
+    new = [] if (folder / ".git").exists() else [["init", "-q", "-b", "main"]]
+    for arguments in (*new, ["add", "-A"], ["commit", "-qm", message, "--allow-empty"]):
+        subprocess.run([*GIT, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+@functools.cache
+def template_repository() -> Path:
+    """The template as it is in the working tree, with all its history: read only."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=TEMPLATE, check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    folder = SCRATCH / f"cookiecutter-azureml-mlops-{os.getpid()}"
+    subprocess.run(["git", "clone", "-q", str(TEMPLATE), str(folder)], check=True)
+    subprocess.run(["git", "rm", "-rq", "--ignore-unmatch", "."], cwd=folder, check=True)
+    for name in filter(None, listed.split("\0")):
+        if (TEMPLATE / name).is_file():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(TEMPLATE / name, target)
+    commit_all(folder, "template")
+    return folder
+
+
+def cruft(*arguments: str, folder: Path, check: bool = True) -> str:
+    """Run cruft in a folder; what it said."""
+    done = subprocess.run(
+        [sys.executable, "-m", "cruft", *arguments], cwd=folder, capture_output=True, text=True
+    )
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
 # The engine is plain Python: its unit tests import it from the project with the default answers.
 # (In two steps: cookiecutter puts sys.path back as it was before it ran.)
 ENGINE = str(generated() / "src")
@@ -57,9 +104,7 @@ def copy_of(pristine: Path, folder: Path) -> Path:
     """A copy of a project, with a first commit."""
     copy = folder / pristine.name
     shutil.copytree(pristine, copy)
-    git = ["git", "-c", "user.name=tests", "-c", "user.email=tests@example.com"]
-    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
-        subprocess.run([*git, *arguments], cwd=copy, check=True, capture_output=True)
+    commit_all(copy)
     return copy
 
 

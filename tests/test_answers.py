@@ -2,118 +2,253 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
-from .conftest import TEMPLATE, generate
+from .conftest import SCRATCH, TEMPLATE, cruft, files_of, generate, template_repository
+from .test_generation import parse
 
 COOKIECUTTER = [sys.executable, "-m", "cookiecutter", "--no-input"]
 
 
-def refuse(folder: Path, **answers: str) -> str:
-    """What cookiecutter says about answers that it refuses."""
-    config = folder / "config.yml"
-    config.write_text(f"replay_dir: {folder / 'replay'}\n", encoding="utf-8")
-    done = subprocess.run(
-        [*COOKIECUTTER, "--config-file", str(config), "--output-dir", str(folder), str(TEMPLATE),
-         *(f"{name}={value}" for name, value in answers.items())],
-        capture_output=True, text=True,
+def ask(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run cookiecutter on the template as a person would, in a folder."""
+    config = SCRATCH / "cookiecutter.yml"
+    config.write_text(f"replay_dir: {SCRATCH / 'replay'}\n", encoding="utf-8")
+    return subprocess.run(
+        [*COOKIECUTTER, "--config-file", str(config), "--output-dir", str(folder), *words],
+        cwd=folder, capture_output=True, text=True,
     )  # fmt: skip
+
+
+def refuse(folder: Path, **answers: str) -> str:
+    """What cookiecutter says about answers that it refuses; it leaves nothing behind."""
+    done = ask(folder, str(TEMPLATE), *(f"{name}={value}" for name, value in answers.items()))
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
-    assert sorted(path.name for path in folder.iterdir()) == ["config.yml", "replay"]
+    assert list(folder.iterdir()) == []
     return done.stdout + done.stderr
 
 
-def test_all_bad_answers_are_named_at_once_with_a_value_that_would_do(tmp_path: Path) -> None:
+def hook() -> dict[str, Any]:
+    """The functions of the pre_gen hook."""
+    source = (TEMPLATE / "hooks" / "pre_gen_project.py").read_text(encoding="utf-8")
+    names: dict[str, Any] = {"__name__": "hook"}
+    exec(re.sub(r"\{\{.*?\| tojson \}\}", "{}", source), names)  # noqa: S102
+    return names
+
+
+HOOK = hook()
+DEFAULTS = {
+    "project_name": "Churn Model", "project_slug": "churn-model", "description": "What it does.",
+    "team": "Data Science", "contact_email": "team@example.com", "azure_subscription_id": "",
+    "azure_tenant_id": "", "azure_location": "westeurope", "name_prefix": "churnmodel",
+}  # fmt: skip
+
+
+def problems(given: dict[str, str] | None = None, **answers: Any) -> list[Any]:
+    """The problems that the hook finds in the default answers with these."""
+    return HOOK["problems"]({**DEFAULTS, **answers}, given or {})
+
+
+def test_all_bad_answers_are_named_at_once_with_a_command_that_works(tmp_path: Path) -> None:
     said = refuse(
         tmp_path,
         project_name="",
         project_slug="1_Bad Slug!",
+        team='It\'s "quoted" $(x) \\',
         azure_subscription_id="mine",
         azure_location="West Europe",
+        contact_email="nobody",
+        serving="batch",
     )
-    assert "4 answer(s) will not do" in said
+    assert "6 answers will not do; nothing was generated" in said
     for line in ("project_slug = '1_Bad Slug!'", "for example: 'bad-slug'", "'westeurope'"):
         assert line in said
+    command = shlex.split(said.partition("Go on with:\n")[2].splitlines()[0])
+    assert command[:3] == ["cookiecutter", "--no-input", "--output-dir"]
+    again = ask(tmp_path, *command[4:])
+    assert again.returncode == 0, again.stderr
+    assert not (tmp_path / "bad-slug" / "deployment" / "online").exists()
+    readme = (tmp_path / "bad-slug" / "README.md").read_text(encoding="utf-8")
+    assert 'Owned by It\'s "quoted" $(x) \\ (team@example.com).' in readme
+
+
+def test_cruft_says_what_to_write_too(tmp_path: Path) -> None:
+    answers = json.dumps({"project_slug": "Bad Slug"})
+    template = str(template_repository())
+    words = ("create", template, "--no-input", "--extra-context", answers)
+    lines = cruft(*words, folder=tmp_path, check=False).splitlines()
+    assert list(tmp_path.iterdir()) == []
+    create = next(line for line in lines if line.startswith("  cruft create --no-input"))
+    assert json.loads(shlex.split(create)[-1])["project_slug"] == "bad-slug"
+    update = next(line for line in lines if line.startswith("  cruft update"))
+    assert json.loads(shlex.split(update)[-1]) == {
+        "project_slug": "bad-slug",
+        "name_prefix": "badslug",
+    }
 
 
 @pytest.mark.parametrize(
     "slug",
     ["mlops", "pandas", "requests", "yes", "json", "class", "a", "a--b", "-ab", "ab-", "ä-b", "A"],
 )
-def test_a_slug_that_cannot_be_a_package_or_an_azure_name_is_refused(
-    slug: str, tmp_path: Path
-) -> None:
-    assert "project_slug" in refuse(tmp_path, project_slug=slug)
+def test_a_slug_that_cannot_be_a_package_or_an_azure_name_is_refused(slug: str) -> None:
+    assert [problem.answer for problem in problems(project_slug=slug)] == ["project_slug"]
+
+
+@pytest.mark.parametrize("slug", ["../evil", "a/b", "~", ""])
+def test_a_slug_cannot_leave_the_folder(slug: str, tmp_path: Path) -> None:
+    folder = tmp_path / "in" / "here"
+    folder.mkdir(parents=True)
+    assert ask(folder, str(TEMPLATE), f"project_slug={slug}").returncode != 0
+    # Of a slug with a slash, cookiecutter leaves the empty folder above.
+    left = {path.name for path in tmp_path.rglob("*")}
+    assert left - {"a"} == {"in", "here"}
 
 
 @pytest.mark.parametrize(
-    "slug", ["mlops", "pandas", "x", "", "!!!", "9lives", "ÄÖÜ", "a" * 50, "tests", "a_b.c"]
-)
-def test_the_suggested_slug_would_do(slug: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    hook = load_hook()
-    suggested = hook["_good_slug"](slug)
-    assert hook["_slug_rule"](suggested) == ""
-
-
-@pytest.mark.parametrize("name", ["two\nlines", "x" * 101, "   ", "tab\there"])
-def test_a_name_that_is_not_one_short_line_is_refused(name: str, tmp_path: Path) -> None:
-    assert "project_name" in refuse(tmp_path, project_name=name, project_slug="good-slug")
-
-
-@pytest.mark.parametrize(
-    "text",
+    ("answer", "value"),
     [
-        'It\'s "quoted"',
-        r"C:\new\table",
-        "a: b # c",
-        "$(touch x) `id`",
-        "emoji 🚀 and שלום",
-        "first line\nsecond line",
-        "'''\"\"\"",
-        "ends with \\",
+        ("project_name", "two\nlines"),
+        ("project_name", "x" * 101),
+        ("project_name", "   "),
+        ("project_name", "tab\there"),
+        ("project_name", "turned \u202e around"),
+        ("team", "x" * 51),
+        ("team", " spaces around "),
+        ("team", None),
+        ("description", ""),
+        ("description", "x" * 1001),
+        ("description", "a {{ 7*7 }} b"),
+        ("description", "100 {% off"),
+        ("description", "bell\a"),
+        ("contact_email", "nobody"),
+        ("contact_email", "größe@example.com"),
+        ("azure_subscription_id", "mine"),
+        ("azure_tenant_id", 12),
+        ("azure_location", ""),
+        ("azure_location", "West Europe"),
+        ("name_prefix", "with-dash"),
+        ("name_prefix", "x"),
+        ("name_prefix", "abcdefghijkl"),
+        ("name_prefix", "loginmodel"),
+        ("name_prefix", "mywindows"),
     ],
 )
-def test_text_arrives_unchanged_and_every_file_parses(text: str, tmp_path: Path) -> None:
-    one_line = " ".join(text.splitlines())
-    made = generate(
-        tmp_path, project_name=one_line, project_slug="a-model", description=text, team=one_line
-    )
-    readme = (made / "README.md").read_text(encoding="utf-8")
-    assert readme.startswith(f"# {one_line}\n\n{text}\n")
-    assert one_line in readme.split("\n## ")[0] or one_line in readme
-    for file in made.rglob("*.yml"):
-        yaml.safe_load(file.read_text(encoding="utf-8"))
+def test_what_will_not_do_is_named_with_what_would(answer: str, value: Any) -> None:
+    (found,) = problems(**{answer: value})
+    assert found.answer == answer
+    assert found.rule
+    assert problems(**{answer: found.instead}) == []
 
 
-def test_an_empty_subscription_and_location_give_local_workspaces(tmp_path: Path) -> None:
-    made = generate(tmp_path, azure_location="", azure_subscription_id="")
+@given(st.sampled_from(sorted(DEFAULTS)), st.text(max_size=300))
+def test_whatever_is_given_the_suggestion_would_do(answer: str, text: str) -> None:
+    for problem in problems(**{answer: text}):
+        assert problems(**{answer: problem.instead}) == [], problem
+
+
+def test_text_that_cookiecutter_would_calculate_is_refused(tmp_path: Path) -> None:
+    said = refuse(tmp_path, description="{{ 7*7 }}", team="a {# comment #} b")
+    assert "description = '49'" in said
+    assert "cookiecutter and cruft take them for a program" in said
+    assert "team = 'a  b'" in said
+
+
+def characters() -> st.SearchStrategy[str]:
+    """Text with what breaks other templates more often than chance would bring it."""
+    nasty = ['"', "'", "\\", ": #", "{{ 7*7 }}", "{% x %}", "$(x)", "`id`", "🚀", "👩‍🚀", "שלום",
+             "é", "\u00a0", "%", "&", "<b>", "|", "- ", "? ", "*", "@", "---", "null", "\t",
+             "'''", '"""', "]]>", "${{ x }}"]  # fmt: skip
+    pieces = st.one_of(st.sampled_from(nasty), st.text(max_size=8))
+    return st.lists(pieces, max_size=12).map("".join)
+
+
+@settings(max_examples=60, deadline=None)
+@given(name=characters(), team=characters(), description=characters() | st.text(max_size=300))
+@example(name='It\'s "quoted"', team=r"C:\new\table", description="first line\nsecond line\n")
+@example(name="a: b # c", team="'''\"\"\" it's", description="$(touch x) `id` \\")
+@example(name="emoji 🚀 and שלום", team="'" * 50, description="- [ ] \u00a0 x" + "y" * 280)
+@example(name="# heading", team="true", description="---\n%YAML 1.1\n---")
+def test_text_arrives_unchanged_and_every_file_parses(
+    name: str, team: str, description: str
+) -> None:
+    answers = {"project_name": name, "team": team, "description": description}
+    bad = {problem.answer for problem in problems(**answers)}
+    texts = {answer: text for answer, text in answers.items() if answer not in bad}
+    with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
+        made = generate(Path(folder), project_slug="a-model", license="MIT", **texts)
+        readme = (made / "README.md").read_text(encoding="utf-8")
+        shown = {**DEFAULTS, "description": MODEL, **texts}
+        title, paragraph = shown["project_name"], shown["description"].strip()
+        assert readme.startswith(f"# {title}\n\n{paragraph}\n\nOwned by {shown['team']} (")
+        licence = (made / "LICENSE").read_text(encoding="utf-8")
+        assert licence.splitlines()[2] == f"Copyright (c) {shown['team']}"
+        for file, content in files_of(made).items():
+            if not file.endswith((".parquet", ".py")):  # Python carries no answers
+                parse(file, content.decode("utf-8"))
+        owner = yaml.safe_load((made / "environments" / "prod.yml").read_text("utf-8"))["owner"]
+        assert owner["team"] == shown["team"]
+
+
+MODEL = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))["description"]
+
+
+def test_an_empty_subscription_gives_local_workspaces(tmp_path: Path) -> None:
+    made = generate(tmp_path, azure_subscription_id="")
     azure = yaml.safe_load((made / "environments" / "prod.yml").read_text())["azure"]
-    assert (azure["subscription_id"], azure["location"]) == ("", "")
+    assert (azure["subscription_id"], azure["tenant_id"]) == ("", "")
 
 
-def test_a_long_project_name_gives_a_slug_that_is_accepted(tmp_path: Path) -> None:
-    made = generate(tmp_path, project_name="Customer Lifetime Value Regression of 2026")
-    assert made.name == "customer-lifetime"
-
-
-def load_hook() -> dict[str, object]:
-    """The functions of the pre_gen hook, with default answers rendered into it."""
-    source = (TEMPLATE / "hooks" / "pre_gen_project.py").read_text(encoding="utf-8")
-    names: dict[str, object] = {"__name__": "hook"}
-    exec(source.replace("{{ cookiecutter | tojson }}", "{}"), names)  # noqa: S102
-    return names
+@pytest.mark.parametrize(
+    ("name", "slug", "prefix"),
+    [
+        ("Customer Lifetime Value Regression of 2026", "customer-lifetime", "customerlif"),
+        ("שלום", "shlvm", "shlvm"),
+        ("🚀🚀", "model", "model"),
+    ],
+)
+def test_short_names_follow_from_the_long_one(
+    name: str, slug: str, prefix: str, tmp_path: Path
+) -> None:
+    made = generate(tmp_path, project_name=name)
+    azure = yaml.safe_load((made / "environments" / "prod.yml").read_text())["azure"]
+    assert (made.name, azure["name_prefix"]) == (slug, prefix)
 
 
 def test_no_package_that_a_project_needs_can_be_hidden() -> None:
-    rule = load_hook()["_slug_rule"]
+    rule: Callable[[str], str] = HOOK["rule_of_slug"]
     constraints = TEMPLATE / "{{cookiecutter.project_slug}}" / "constraints.txt"
     for line in constraints.read_text(encoding="utf-8").splitlines():
         name = line.partition("==")[0].strip().lower().replace("_", "-").replace(".", "-")
         if line and not line.startswith("#"):
             assert rule(name) != "", name
+
+
+def test_each_answer_has_a_sentence_and_each_choice_an_aligned_explanation() -> None:
+    sheet = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
+    prompts = sheet["__prompts__"]
+    assert set(prompts) == {name for name in sheet if not name.startswith("_")}
+    for name, prompt in prompts.items():
+        if isinstance(sheet[name], list):
+            assert "?" in prompt["__prompt__"]
+            assert set(prompt) - {"__prompt__"} == set(sheet[name])
+            for value in sheet[name]:
+                label, explanation = prompt[value][:25], prompt[value][25:]
+                assert label.endswith(" ") and not explanation.startswith(" "), value
+                assert len("    1 - " + prompt[value]) <= 80, value
+        else:
+            assert "?" in prompt, name

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import TEMPLATE, copy_of, generated
+from .matrix import CHOICES, Answers, name_of
 
 pytestmark = pytest.mark.slow
 
@@ -27,12 +28,19 @@ KEPT_VARIABLES = (
     "no_proxy",
 )
 
+# Every value of every choice stands in one of them; each is tested with the Python that it names.
 PROJECTS = [
-    {"problem_type": "classification", "environments": "dev-staging-prod"},
-    {"problem_type": "regression", "environments": "dev-prod", "workspaces": "one-shared"},
-    {"problem_type": "classification", "environments": "dev-prod"},
-    {"problem_type": "regression", "environments": "dev-staging-prod"},
+    dict(zip(CHOICES, row.split()))
+    for row in """
+    classification dev-staging-prod one-per-environment bicep github-actions online-and-batch proprietary 3.11
+    regression dev-prod one-shared none azure-devops online MIT 3.12
+    classification dev-test-staging-prod one-per-environment bicep none batch Apache-2.0 3.13
+    regression dev-test-staging-prod one-shared bicep github-actions online-and-batch BSD-3-Clause 3.10
+    classification dev-prod one-per-environment none azure-devops batch MIT 3.11
+    regression dev-staging-prod one-per-environment none none online proprietary 3.12
+    """.strip().splitlines()
 ]
+every_project = pytest.mark.parametrize("answers", PROJECTS, ids=[name_of(a) for a in PROJECTS])
 
 
 @pytest.fixture
@@ -50,16 +58,10 @@ def bare(tmp_path: Path) -> dict[str, str]:
     return {**kept, "HOME": str(tmp_path / "home"), "PATH": str(tools), "LANG": "C.UTF-8"}
 
 
-def other_pythons() -> list[str]:
-    """The oldest and the newest other Python of this machine, where there are any."""
-    here = f"{sys.version_info.major}.{sys.version_info.minor}"
-    folder = Path(sys.base_prefix).parent
-    found = {}
-    for minor in range(10, 20):
-        for python in sorted(folder.glob(f"3.{minor}.*/bin/python3")):
-            if f"3.{minor}" != here:
-                found[minor] = str(python)
-    return [found[minor] for minor in sorted({min(found), max(found)})] if found else []
+def python_of(answers: Answers) -> str:
+    """The Python that the answers name, where it stands beside ours; else ours."""
+    beside = Path(sys.base_prefix).parent.glob(f"{answers['python_version']}.*/bin/python3")
+    return str(max(beside, default=Path(sys.base_prefix) / "bin" / "python3"))
 
 
 def make(folder: Path, variables: dict[str, str], *targets: str) -> str:
@@ -70,25 +72,51 @@ def make(folder: Path, variables: dict[str, str], *targets: str) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("answers", PROJECTS, ids=["-".join(a.values()) for a in PROJECTS])
-def test_a_new_project_demonstrates_and_tests_itself(
-    answers: dict[str, str], tmp_path: Path, bare: dict[str, str]
+def test_the_projects_cover_every_value_of_every_choice() -> None:
+    for name, values in CHOICES.items():
+        assert {answers[name] for answers in PROJECTS} == set(values)
+
+
+@every_project
+def test_a_project_tests_itself_and_its_hooks_change_nothing(
+    answers: Answers, tmp_path: Path, bare: dict[str, str]
 ) -> None:
     project = copy_of(generated(**answers), tmp_path)
-    account = make(project, bare, "demo")
+    assert " passed" in make(project, bare, "test", f"PYTHON={python_of(answers)}")
+    hooks = [".venv/bin/pre-commit", "run", "--all-files"]
+    done = subprocess.run(hooks, cwd=project, env=bare, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert status_of(project) == ""
+
+
+@pytest.mark.parametrize("answers", PROJECTS[:3], ids=[name_of(a) for a in PROJECTS[:3]])
+def test_a_project_demonstrates_itself(
+    answers: Answers, tmp_path: Path, bare: dict[str, str]
+) -> None:
+    project = copy_of(generated(**answers), tmp_path)
+    account = make(project, bare, "demo", f"PYTHON={python_of(answers)}")
     for name in answers["environments"].split("-"):
         assert f"  {name}: version 2 (trained as dev/2)" in account
-    assert "How the endpoint answered" in account
-    assert "mlops serve --env prod" in account
-    assert " passed" in make(project, bare, "test")
+    assert ("How the endpoint answered" in account) == (answers["serving"] != "batch")
+    assert ("569 rows scored" in account) == (
+        answers["problem_type"] == "classification" and answers["serving"] != "online"
+    )
 
 
-@pytest.mark.parametrize("python", other_pythons())
-def test_a_project_tests_itself_on_other_pythons(
-    python: str, tmp_path: Path, bare: dict[str, str]
+def test_a_creation_makes_its_workspaces_where_it_is_asked_to(
+    tmp_path: Path, bare: dict[str, str]
 ) -> None:
-    project = copy_of(generated(problem_type="regression"), tmp_path)
-    assert " passed" in make(project, bare, "test", f"PYTHON={python}")
+    command = [sys.executable, "-m", "cookiecutter", "--no-input", "--output-dir", str(tmp_path)]
+    done = subprocess.run(
+        [*command, str(TEMPLATE)], env={**bare, "MLOPS_WIRE": "apply"}, cwd=tmp_path,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "$ .venv/bin/mlops workspaces apply" in done.stdout
+    assert done.stdout.count("\N{CHECK MARK}") == 9 and "\N{BALLOT X}" not in done.stdout
+    project = tmp_path / "churn-model"
+    check = [".venv/bin/mlops", "workspaces", "check"]
+    assert subprocess.run(check, cwd=project, env=bare, capture_output=True).returncode == 0
 
 
 def test_a_clone_of_the_template_demonstrates_itself(tmp_path: Path, bare: dict[str, str]) -> None:
@@ -97,7 +125,10 @@ def test_a_clone_of_the_template_demonstrates_itself(tmp_path: Path, bare: dict[
     account = make(clone, bare, "demo")
     assert "Which model version is where" in account
     assert "prod: version 2 (trained as dev/2)" in account
-    status = subprocess.run(
-        ["git", "status", "--porcelain"], cwd=clone, capture_output=True, text=True
-    )
-    assert status.stdout == ""
+    assert status_of(clone) == ""
+
+
+def status_of(folder: Path) -> str:
+    """What git says has changed in a folder."""
+    command = ["git", "status", "--porcelain"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True).stdout

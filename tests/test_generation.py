@@ -1,9 +1,8 @@
-"""What comes out: the same files for the same answers, nothing left of the template in them."""
+"""What comes out: the exact files for the answers, whole, plain and without a trace of the rest."""
 
 from __future__ import annotations
 
 import ast
-import itertools
 import json
 import re
 import subprocess
@@ -11,144 +10,148 @@ import sys
 from pathlib import Path
 
 import pytest
+import tree_sitter
+import tree_sitter_bicep
 import yaml
 
-from .conftest import TEMPLATE, generate, generated, run_mlops
+from mlops.checks import check_project
+from mlops.project import find_project
+
+from .conftest import TEMPLATE, files_of, generate, generated
+from .matrix import CHOICES, TRACES, Answers, expected_files, name_of, pairwise
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-CHOICES = {
-    "problem_type": ["classification", "regression"],
-    "environments": ["dev-staging-prod", "dev-prod"],
-    "workspaces": ["one-per-environment", "one-shared"],
-}
-COMBINATIONS = [dict(zip(CHOICES, values)) for values in itertools.product(*CHOICES.values())]
-PROJECT = TEMPLATE / "{{cookiecutter.project_slug}}"
-# Files that carry answers; all others are plain, so that the usual tools read them in place.
-WITH_ANSWERS = {"README.md", "pyproject.toml", "environments", "docs"}
-
-every_combination = pytest.mark.parametrize(
-    "answers", COMBINATIONS, ids=["-".join(answers.values()) for answers in COMBINATIONS]
-)
+BICEP = tree_sitter.Parser(tree_sitter.Language(tree_sitter_bicep.language()))
+MATRIX = pairwise()
+every_answer = pytest.mark.parametrize("answers", MATRIX, ids=[name_of(row) for row in MATRIX])
 
 
-def files_of(project: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(project).as_posix(): path.read_bytes()
-        for path in sorted(project.rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts
-    }
+def texts_of(project: Path) -> dict[str, str]:
+    """The text files of a project."""
+    files = files_of(project)
+    return {name: c.decode("utf-8") for name, c in files.items() if not name.endswith(".parquet")}
 
 
-@every_combination
-def test_every_file_parses_and_nothing_of_the_template_is_left(answers: dict[str, str]) -> None:
-    for name, content in files_of(generated(**answers)).items():
-        if name.endswith(".parquet"):
-            continue
-        text = content.decode("utf-8")
-        if Path(name).parts[0] in WITH_ANSWERS:
-            assert not re.search(r"\{\{|\{%", text), name
-        assert "cookiecutter." not in text, name
+def test_every_two_values_of_every_two_choices_meet_in_the_matrix() -> None:
+    for one, values in CHOICES.items():
+        for other, others in CHOICES.items():
+            if one < other:
+                met = {(row[one], row[other]) for row in MATRIX}
+                assert met == {(a, b) for a in values for b in others}, (one, other)
+
+
+@every_answer
+def test_the_files_are_exactly_those_of_the_answers(answers: Answers) -> None:
+    assert set(files_of(generated(**answers))) == expected_files(answers)
+
+
+@every_answer
+def test_every_file_parses_and_nothing_of_the_template_is_left(answers: Answers) -> None:
+    for name, text in texts_of(generated(**answers)).items():
         assert text.endswith("\n") and not text.endswith("\n\n"), name
-        if name.endswith(".yml"):
-            yaml.safe_load(text)
-        elif name.endswith(".toml"):
-            tomllib.loads(text)
-        elif name.endswith(".py"):
-            ast.parse(text)
+        assert not text.startswith("\n") and "\n\n\n\n" not in text, name
+        assert not re.search(r"[ \t]+$", text, re.MULTILINE), name
+        if not name.startswith("src/mlops/"):  # which speaks of cruft's file
+            assert "cookiecutter." not in text, name
+        if not name.startswith((".github/", ".azure-pipelines/", "pipelines/", "docs/", "src/")):
+            assert "{{" not in text and "{%" not in text, name
+        parse(name, text)
 
 
-@every_combination
-def test_a_choice_that_was_not_taken_leaves_no_trace(answers: dict[str, str]) -> None:
-    files = files_of(generated(**answers))
+def parse(name: str, text: str) -> None:
+    """Read a file as what its name says it is."""
+    if name.endswith(".yml"):
+        yaml.safe_load(text)
+    elif name.endswith(".toml"):
+        tomllib.loads(text)
+    elif name.endswith(".json"):
+        json.loads(text)
+    elif name.endswith(".py"):
+        ast.parse(text)
+    elif name.endswith((".bicep", ".bicepparam")):
+        # The grammar knows `param` only with a type, which a parameters file leaves out.
+        known = re.sub(r"^param (\w+) =", r"var \1 =", text, flags=re.MULTILINE)
+        assert not BICEP.parse(known.encode()).root_node.has_error, name
+
+
+@every_answer
+def test_a_choice_that_was_not_taken_leaves_no_trace(answers: Answers) -> None:
+    texts = texts_of(generated(**answers))
+    for pattern, (answer, values) in TRACES.items():
+        found = [
+            f"{name}: {match[0]}"
+            for name, text in texts.items()
+            if not name.startswith("src/mlops/") and name != "constraints.txt"
+            if (match := re.search(pattern, text, re.IGNORECASE))
+        ]
+        if answers[answer] in values:
+            assert found, f"nothing speaks of {pattern}: this test has lost its meaning"
+        else:
+            assert not found, f"{answer} is {answers[answer]}"
     other = {"classification": "regress", "regression": "classif"}[answers["problem_type"]]
-    own = [
-        name for name in files if name.startswith(("data/", "src/churn_model/", "environments/"))
-    ]
-    assert [name for name in own if other in files[name].decode("utf-8", "ignore").lower()] == []
-    assert not [name for name in files if "__" in Path(name).stem.strip("_")]
-    with_staging = answers["environments"] == "dev-staging-prod"
-    assert ("environments/staging.yml" in files) == with_staging
-    mentions = [
-        n for n in ("README.md", "pyproject.toml", "docs/runbook.md") if b"staging" in files[n]
-    ]
-    assert bool(mentions) == with_staging
+    own = ("data/", "src/churn_model/", "environments/")
+    assert [n for n, text in texts.items() if n.startswith(own) and other in text.lower()] == []
 
 
-@every_combination
-def test_environments_share_a_workspace_only_where_that_was_chosen(answers: dict[str, str]) -> None:
+@every_answer
+def test_every_named_path_and_every_relative_link_exists(answers: Answers) -> None:
     project = generated(**answers)
-    named = [
-        yaml.safe_load(file.read_text())["azure"]["workspace"]
-        for file in (project / "environments").glob("*.yml")
-    ]
-    assert len(set(named)) == (1 if answers["workspaces"] == "one-shared" else len(named))
+    folders = {path.name for path in project.iterdir() if path.is_dir()} | {
+        ".github", ".azure-pipelines", ".azureml", "infrastructure", "docs", "deployment"
+    }  # fmt: skip
+    for name, text in texts_of(project).items():
+        file = project / name
+        if name.endswith(".md"):
+            for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
+                assert (file.parent / target).exists(), f"{name}: {target}"
+        if name.startswith("src/mlops/"):  # which serves all answers
+            continue
+        for path in re.findall(r"(?<![\w./<>-])((?:[\w.-]+/)+[\w.<>*-]*)", text):
+            if path.split("/")[0] in folders:
+                pattern = re.sub(r"<\w+>|\bENV\b|\bNEXT\b", "*", path.rstrip("./"))
+                assert list(project.glob(pattern)), f"{name}: {path}"
 
 
-@every_combination
-def test_the_project_has_no_findings_in_its_own_checks(answers: dict[str, str]) -> None:
+@every_answer
+def test_the_project_has_no_findings_and_no_linter_has_any(answers: Answers) -> None:
     project = generated(**answers)
-    assert json.loads(run_mlops(project, "check", "--json").stdout) == []
-
-
-@pytest.mark.parametrize("problem_type", CHOICES["problem_type"])
-def test_formatter_linters_and_types_have_nothing_to_say(problem_type: str, tmp_path: Path) -> None:
-    project = generated(problem_type=problem_type)
+    assert [finding.show(project) for finding in check_project(find_project(project))] == []
     for command in (
         ["ruff", "format", "--check", "--no-cache", "."],
         ["ruff", "check", "--no-cache", "."],
         ["yamllint", "--strict", "."],
-        ["mypy", "--cache-dir", str(tmp_path)],
     ):
-        done = subprocess.run(
-            [str(Path(sys.executable).parent / command[0]), *command[1:]],
-            cwd=project, capture_output=True, text=True,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
+        lint(project, *command)
 
 
-@every_combination
-def test_every_relative_link_and_every_named_path_exists(answers: dict[str, str]) -> None:
-    project = generated(**answers)
-    for file in project.rglob("*.md"):
-        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", file.read_text(encoding="utf-8")):
-            assert (file.parent / target).exists(), f"{file.name}: {target}"
+@pytest.mark.parametrize("problem_type", CHOICES["problem_type"])
+def test_the_types_have_nothing_to_say(problem_type: str, tmp_path: Path) -> None:
+    lint(generated(problem_type=problem_type), "mypy", "--cache-dir", str(tmp_path))
+
+
+def lint(project: Path, *command: str) -> None:
+    """Run one of the project's tools, which must have nothing to say."""
+    program = str(Path(sys.executable).parent / command[0])
+    done = subprocess.run([program, *command[1:]], cwd=project, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_file_of_the_hooks_table_is_in_the_template() -> None:
+    source = (TEMPLATE / "hooks" / "post_gen_project.py").read_text(encoding="utf-8")
+    names: dict[str, object] = {"__name__": "hook"}
+    exec(source.replace("{{ cookiecutter | tojson }}", "{}"), names)  # noqa: S102
+    for name in names["KEPT"]:
+        path = name.format(package="{{cookiecutter.__package}}")
+        assert (TEMPLATE / "{{cookiecutter.project_slug}}" / path).exists(), name
 
 
 def test_the_same_answers_give_the_same_bytes(tmp_path: Path) -> None:
-    assert files_of(generate(tmp_path / "one")) == files_of(generate(tmp_path / "two"))
-
-
-def test_cruft_makes_what_cookiecutter_makes_and_sees_no_difference(tmp_path: Path) -> None:
-    template = tmp_path / "template"
-    git = ["git", "-c", "user.name=tests", "-c", "user.email=tests@example.com"]
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=TEMPLATE, check=True, capture_output=True, text=True,
-    ).stdout  # fmt: skip
-    for name in filter(None, listed.split("\0")):
-        target = template / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes((TEMPLATE / name).read_bytes())
-    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "template"]):
-        subprocess.run([*git, *arguments], cwd=template, check=True)
-    cruft = [str(Path(sys.executable).parent / "cruft")]
-    subprocess.run(
-        [*cruft, "create", str(template), "-y", "--output-dir", str(tmp_path)],
-        check=True,
-        capture_output=True,
-    )
-    made = tmp_path / "churn-model"
-    files = files_of(made)
-    assert files.pop(".cruft.json")
-    assert files == files_of(generate(tmp_path / "plain"))
-    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
-        subprocess.run([*git, *arguments], cwd=made, check=True)
-    done = subprocess.run([*cruft, "diff", "--exit-code"], cwd=made, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "")
+    one, two = generate(tmp_path / "one"), generate(tmp_path / "two")
+    assert files_of(one) == files_of(two)
 
 
 def test_the_sample_tables_are_what_their_scripts_write(tmp_path: Path) -> None:
@@ -167,33 +170,10 @@ def test_the_sample_tables_are_what_their_scripts_write(tmp_path: Path) -> None:
 
 
 def test_jinja_stays_in_the_few_files_that_carry_answers() -> None:
-    lines = blocks = 0
-    for path in PROJECT.rglob("*"):
-        if not path.is_file() or path.suffix == ".parquet":
-            continue
-        text = path.read_text(encoding="utf-8")
-        with_answers = path.relative_to(PROJECT).parts[0] in WITH_ANSWERS
-        lines += text.count("\n")
-        blocks += sum("{%" in line for line in text.splitlines())
-        assert with_answers or "cookiecutter" not in text, path
-    assert blocks / lines < 0.03
-
-
-def test_hooks_are_pure_functions_of_the_answers() -> None:
-    allowed = {"json", "keyword", "re", "sys", "typing", "shutil", "pathlib"}
-    for hook in (TEMPLATE / "hooks").glob("*.py"):
-        tree = ast.parse(hook.read_text(encoding="utf-8"))
-        imported = {
-            name.split(".")[0]
-            for node in ast.walk(tree)
-            if isinstance(node, (ast.Import, ast.ImportFrom))
-            for name in (
-                [node.module or ""]
-                if isinstance(node, ast.ImportFrom)
-                else [a.name for a in node.names]
-            )
-        }
-        assert imported <= allowed, hook.name
+    script = TEMPLATE / "scripts" / "jinja_statistics.py"
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_help_imports_nothing_heavy() -> None:

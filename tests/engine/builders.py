@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +54,24 @@ def edit(path: Path, old: str, new: str) -> int:
     assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {path}"
     path.write_text(text.replace(old, new), encoding="utf-8")
     return text[: text.index(old)].count("\n") + 1
+
+
+def serve_only(project: Path, kind: str) -> Path:
+    """Leave a project with online or batch endpoints only: in its settings and in `deployment/`."""
+    other = {"online": "batch", "batch": "online"}[kind]
+    shutil.rmtree(project / "deployment" / other)
+    for file in (project / "environments").glob("*.yml"):
+        text = file.read_text(encoding="utf-8")
+        text = cut(rf"(?m)(?<=^endpoints:\n)((?:  .*\n)*?)  {other}: .*\n", r"\1", text)
+        if kind == "batch":
+            text = cut(r"(?m)^tests: .*$", "tests: [gate]", text)
+            text = cut(r"(?m)^rollout:\n(?:  .*\n)+", "", text)
+        file.write_text(text, encoding="utf-8")
+    return project
+
+
+def cut(pattern: str, new: str, text: str) -> str:
+    """Replace what a pattern finds; it must be found once."""
+    text, found = re.subn(pattern, new, text)
+    assert found == 1, f"{pattern} is found {found} times"
+    return text

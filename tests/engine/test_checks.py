@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from mlops.checks import azure_ml_files, check_project, check_with_azure
+from mlops.azure_checks import azure_ml_files, check_with_azure
+from mlops.checks import check_project
 from mlops.documents import Finding
 from mlops.project import find_project
+from mlops.settings import ENDPOINT_KINDS
 
 from ..conftest import generated
-from .builders import edit, write
+from .builders import edit, serve_only, write
 
 
 def found(project: Path, environment: str | None = None) -> list[Finding]:
@@ -133,6 +136,67 @@ def test_a_mistake_in_a_deployment_is_found(
     assert problem in said
 
 
+@pytest.mark.parametrize("kind", ["online", "batch"])
+def test_a_project_with_one_kind_of_endpoint_has_no_findings(project: Path, kind: str) -> None:
+    assert found(serve_only(project, kind)) == []
+
+
+@pytest.mark.parametrize("kind", ["online", "batch"])
+def test_an_endpoint_that_is_named_must_be_described(project: Path, kind: str) -> None:
+    (project / "deployment" / kind / "endpoint.yml").unlink()
+    findings = found(project)
+    assert [finding.path.name for finding in findings] == ["dev.yml", "prod.yml", "staging.yml"]
+    for finding in findings:
+        lines = finding.path.read_text("utf-8").splitlines()
+        assert lines[finding.line - 1].startswith(f"  {kind}: ")
+        assert f"`endpoints.{kind}` needs deployment/{kind}/endpoint.yml" in finding.problem
+    shutil.rmtree(project / "deployment" / kind)
+    (only_dev,) = found(project, "dev")
+    assert f"endpoint.yml and deployment/{kind}/deployment.yml" in only_dev.problem
+
+
+@pytest.mark.parametrize(("kind", "other"), [("online", "batch"), ("batch", "online")])
+def test_an_endpoint_that_is_described_must_be_named(project: Path, kind: str, other: str) -> None:
+    shutil.copytree(project / "deployment" / other, project / "kept")
+    serve_only(project, kind)
+    (project / "kept").rename(project / "deployment" / other)
+    path, _, problem = only(project)
+    assert path == f"deployment/{other}/deployment.yml"
+    assert f"`endpoints.{other}`, or remove deployment/{other}" in problem
+    assert found(project, "dev") == [], "another environment may have it"
+
+
+def test_one_environment_with_an_endpoint_is_enough_for_its_description(project: Path) -> None:
+    for name in ("dev", "staging"):
+        batch = find_project(project).environment(name).endpoint("batch")
+        edit(project / f"environments/{name}.yml", f"  batch: {batch}\n", "")
+    assert found(project) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("dev online", "prod online"), ("dev batch", "staging batch"),
+        ("prod online", "prod batch"), ("dev batch", "prod online"),
+    ],
+)  # fmt: skip
+def test_two_endpoints_with_the_same_name_are_found_at_the_second(
+    project: Path, first: str, second: str
+) -> None:
+    names = {
+        f"{name} {kind}": find_project(project).environment(name).endpoint(kind)
+        for name in ("dev", "staging", "prod")
+        for kind in ENDPOINT_KINDS
+    }
+    name, kind = second.split()
+    file = project / "environments" / f"{name}.yml"
+    line = edit(file, f"{kind}: {names[second]}\n", f"{kind}: {names[first]}\n")
+    path, at, problem = only(project)
+    assert (path, at) == (f"environments/{name}.yml", line)
+    taken = "{}'s {} endpoint".format(*first.split())
+    assert problem.startswith(f"`endpoints.{kind}` is `{names[first]}`, the name of {taken}")
+
+
 def test_a_sample_that_breaks_the_contract_is_found_where_the_pipeline_names_it(
     project: Path,
 ) -> None:
@@ -165,3 +229,26 @@ def test_azure_finds_nothing_in_a_new_project_and_names_a_mistake(project: Path)
         "deployment/batch/endpoint.yml", "deployment/online/deployment.yml",
     }  # fmt: skip
     assert all(finding.problem.startswith("azure-ai-ml: ") for finding in findings)
+
+
+def test_a_cluster_that_an_environment_does_not_have_is_found(project: Path) -> None:
+    edit(project / "environments/prod.yml", "name: cpu-cluster", "name: big-cluster")
+    findings = {f.path.relative_to(project).as_posix(): f for f in found(project)}
+    assert set(findings) == {"pipelines/training.yml", "deployment/batch/deployment.yml"}
+    for finding in findings.values():
+        assert "`azure.compute.name` says big-cluster, cpu-cluster" in finding.problem
+        line = finding.path.read_text("utf-8").splitlines()[finding.line - 1]
+        assert "compute: azureml:cpu-cluster" in line
+
+
+def test_two_environments_cannot_be_approved_as_one(project: Path) -> None:
+    line = edit(project / "environments/prod.yml", "environment: prod", "environment: staging")
+    file, where, problem = only(project)
+    assert (file, where) == ("environments/prod.yml", line)
+    assert "as in environments/staging.yml: whoever approves one would approve both" in problem
+
+
+@pytest.mark.parametrize("name", ["cpu-cluster-1", "a", "-x-y", "cluster_one", "x" * 17])
+def test_a_cluster_name_that_azure_refuses_is_found(name: str, project: Path) -> None:
+    edit(project / "environments/dev.yml", "name: cpu-cluster", f"name: {name}")
+    assert found(project, "dev")[0].path.name == "dev.yml"

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from mlops.gate import absolute_checks, champion_check, check_settings, no_champion_check
-from mlops.project import GateSettings, find_project
+from mlops.project import find_project
+from mlops.settings import GateSettings
 
 from .builders import contract, edit, frame, regression
 

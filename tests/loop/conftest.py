@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.conftest import SCRATCH, copy_of, generated, mlops_environment, run_mlops
 
@@ -113,7 +114,13 @@ class Loop:
 
     def workspace(self, environment: str) -> Path:
         """The folder of an environment's own workspace."""
-        return self.root / ".mlops" / f"mlw-{self.root.name}-{environment}"
+        return self.root / ".mlops" / self.settings(environment)["azure"]["workspace"]
+
+    def settings(self, environment: str) -> dict[str, Any]:
+        """What `environments/<name>.yml` said before any test changed it."""
+        file = generated() / "environments" / f"{environment}.yml"
+        settings: dict[str, Any] = yaml.safe_load(file.read_text("utf-8"))
+        return settings
 
     def query(self, environment: str, sql: str, *values: Any) -> list[Any]:
         """Rows of the workspace's tracking store, read beside MLflow."""
@@ -159,7 +166,8 @@ class Loop:
 
     def store(self, environment: str) -> Path:
         """The folder of the environment's online endpoint."""
-        return self.workspace(environment) / "endpoints" / f"{self.root.name}-{environment}"
+        name = self.settings(environment)["endpoints"]["online"]
+        return self.workspace(environment) / "endpoints" / str(name)
 
     def endpoint(self, environment: str) -> dict[str, Any]:
         """The state of the environment's online endpoint."""

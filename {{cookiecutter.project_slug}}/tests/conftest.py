@@ -1,14 +1,17 @@
-"""The project under test, and a copy of it for the tests that change something."""
+"""The project under test, and a copy of it in which a model is trained once for all tests."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from mlops import training
 from mlops.contract import Contract, load_contract
 from mlops.project import Project, find_project
+from mlops.workspaces import Workspace, open_workspace
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +36,17 @@ def copy(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     ignore = shutil.ignore_patterns(".git", ".venv", ".mlops", "__pycache__", ".*_cache")
     shutil.copytree(project.root, folder, ignore=ignore)
     return find_project(folder)
+
+
+@pytest.fixture(scope="session")
+def workspace(copy: Project) -> Iterator[Workspace]:
+    """The local workspace of the copy's first environment."""
+    opened = open_workspace(copy, copy.environments[0])
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def trained(copy: Project, workspace: Workspace) -> training.Training:
+    """What `mlops train` did there."""
+    return training.train(copy, workspace, report=print)

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import ast
-import contextlib
-import io
-import json
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mlops.azure_checks import check_with_azure
+from mlops.connection import connection_file, is_connected
 from mlops.contract import Contract, load_contract
 from mlops.documents import Document, Finding, InvalidFile, did_you_mean, read_yaml
 from mlops.errors import MlopsError, UsageError
 from mlops.gate import check_settings
 from mlops.pipeline import PLACEHOLDER, Component, is_local_path
 from mlops.pipeline_checks import inspect_pipeline
-from mlops.project import Project
+from mlops.project import Environment, Project
+from mlops.settings import ENDPOINT_KINDS
 
 RUNS_A_STEP = "mlops.step"
 
@@ -38,20 +37,26 @@ def check_project(
         contract = load_contract(project.contract)
     except InvalidFile as error:
         findings += error.findings
+    readable = []
     for name in [environment] if environment else project.environments:
         try:
-            settings = project.environment(name)
+            readable.append(project.environment(name))
         except InvalidFile as error:
             findings += error.findings
-            continue
         except UsageError as error:
             findings.append(Finding(project.root / "pyproject.toml", 1, str(error)))
-            continue
-        if contract:
-            findings += check_settings(settings, contract)
+    for settings in readable:
+        findings += check_settings(settings, contract) if contract else ()
+        findings += _check_served(project, settings)
+        findings += _check_connection(project, settings)
+    findings += _check_endpoint_names(readable)
+    findings += _check_approvals(readable)
+    findings += _check_compute(project, readable)
+    if len(readable) == len(project.environments):
+        findings += _check_unserved(project, readable)
     for path in sorted((project.root / "pipelines").glob("*.yml")):
         findings += _check_pipeline(project, path, contract)
-    for path in sorted((project.root / "deployment").glob("*/deployment.yml")):
+    for path in sorted(project.deployment.glob("*/deployment.yml")):
         findings += _check_deployment(path)
     findings += _check_syntax(project)
     if with_azure:
@@ -61,71 +66,42 @@ def check_project(
     return sorted(findings, key=lambda finding: (str(finding.path), finding.line))
 
 
-def azure_ml_files(project: Project) -> dict[str, list[Path]]:
-    """The project's Azure ML YAML files, by the kind that azure-ai-ml loads them as."""
-    root = project.root
-    return {
-        "job": sorted((root / "pipelines").glob("*.yml")),
-        "component": sorted((root / "pipelines" / "components").glob("*.yml")),
-        "environment": sorted((root / "containers").glob("*/environment.yml")),
-        "online_endpoint": sorted((root / "deployment" / "online").glob("endpoint.yml")),
-        "online_deployment": sorted((root / "deployment" / "online").glob("deployment.yml")),
-        "batch_endpoint": sorted((root / "deployment" / "batch").glob("endpoint.yml")),
-        "model_batch_deployment": sorted((root / "deployment" / "batch").glob("deployment.yml")),
-    }
+def _check_connection(project: Project, environment: Environment) -> Iterator[Finding]:
+    """That Azure's SDK would look where the environment says that it lies."""
+    if not is_connected(project, environment):
+        file = connection_file(project, environment)
+        name = environment.name
+        yield Finding(
+            file if file.is_file() else environment.document.path,
+            1 if file.is_file() else environment.document.line("azure"),
+            f"{file.relative_to(project.root).as_posix()} and environments/{name}.yml name two "
+            f"workspaces; `mlops workspaces apply --env {name}` writes what the environment says",
+        )
 
 
-def azure_is_installed() -> bool:
-    """Whether Azure's own loader can be asked."""
-    import importlib.util
-
-    return importlib.util.find_spec("azure") is not None and (
-        importlib.util.find_spec("azure.ai.ml") is not None
-    )
-
-
-def check_with_azure(project: Project) -> list[Finding]:
-    """What azure-ai-ml finds when it loads and validates each file; nothing if not installed."""
-    if not azure_is_installed():
-        return []
-    # What it prints while loading, about experimental classes, says nothing about these files.
-    with contextlib.redirect_stderr(io.StringIO()):
-        # `load_model_batch_deployment` is not among the names that azure.ai.ml itself offers.
-        from azure.ai.ml.entities import _load_functions
-
-        return [
-            finding
-            for kind, paths in azure_ml_files(project).items()
-            for path in paths
-            for finding in _load(getattr(_load_functions, f"load_{kind}"), path)
-        ]
-
-
-def _load(load: Callable[[Path], Any], path: Path) -> list[Finding]:
-    try:
-        loaded = load(path)
-    except Exception as error:  # azure-ai-ml raises many kinds for a file that is wrong
-        return _azure_findings(path, str(error) or type(error).__name__)
-    result = loaded._validate() if hasattr(loaded, "_validate") else None
-    problems = result.error_messages.items() if result else ()
-    return [Finding(path, 1, f"azure-ai-ml: {where}: {what}") for where, what in problems]
-
-
-def _azure_findings(path: Path, message: str) -> list[Finding]:
-    """A message of azure-ai-ml as findings: it names fields in JSON, amid words of advice."""
-    found = re.search(r"\{.*\}", message, re.DOTALL)
-    try:
-        fields = json.loads(found[0]) if found else {}
-        document = read_yaml(path)
-    except (ValueError, InvalidFile):
-        fields = {}
-    if not fields:
-        text = " ".join(message.partition("Visit this link")[0].split())
-        return [Finding(path, 1, f"azure-ai-ml: {text[:400]}")]
-    return [
-        document.finding(f"azure-ai-ml: `{name}`: {' '.join(str(problems).split())}", name)
-        for name, problems in fields.items()
-    ]
+def _check_compute(project: Project, environments: list[Environment]) -> Iterator[Finding]:
+    """That pipelines and deployments name the cluster that the environments have."""
+    clusters = {e.settings.azure.compute.name for e in environments}
+    files = [*project.root.glob("pipelines/*.yml"), *project.deployment.glob("*/deployment.yml")]
+    for path in sorted(files) if clusters else ():
+        try:
+            document = read_yaml(path)
+        except InvalidFile:
+            continue  # the check of the file names it
+        data: Any = document.data if isinstance(document.data, dict) else {}
+        settings = data.get("settings")
+        default = settings.get("default_compute") if isinstance(settings, dict) else None
+        for named, keys in (
+            (data.get("compute"), ("compute",)),
+            (default, ("settings", "default_compute")),
+        ):
+            kind, _, name = str(named).partition(":")
+            if kind == "azureml" and clusters != {name}:
+                problem = (
+                    f"`{named}` is not the cluster of every environment: "
+                    f"`azure.compute.name` says {', '.join(sorted(clusters))}"
+                )
+                yield document.finding(problem, *keys)
 
 
 def _check_pipeline(project: Project, path: Path, contract: Contract | None) -> Iterator[Finding]:
@@ -215,6 +191,61 @@ def _parameters(file: Path, function: str) -> tuple[set[str], set[str]] | None:
             ]
             return {a.arg for a in named}, {a.arg for a in named} - {a.arg for a in with_default}
     raise UsageError(f"{file} must define the function `{function}`")
+
+
+def _check_served(project: Project, environment: Environment) -> Iterator[Finding]:
+    """That each endpoint of an environment is described."""
+    for kind in ENDPOINT_KINDS:
+        files = [project.deployment / kind / name for name in ("endpoint.yml", "deployment.yml")]
+        missing = [
+            path.relative_to(project.root).as_posix() for path in files if not path.is_file()
+        ]
+        if environment.serves(kind) and missing:
+            yield environment.document.finding(
+                f"`endpoints.{kind}` needs {' and '.join(missing)}: write what is missing, "
+                "or take the name away", "endpoints", kind,
+            )  # fmt: skip
+
+
+def _check_unserved(project: Project, environments: list[Environment]) -> Iterator[Finding]:
+    """That no deployment is described that no environment has an endpoint for."""
+    for kind in ENDPOINT_KINDS:
+        folder = project.deployment / kind
+        described = sorted(folder.glob("*.yml"))
+        if described and not any(environment.serves(kind) for environment in environments):
+            yield Finding(
+                described[0], 1,
+                f"no environment has an endpoint for this: name one under `endpoints.{kind}`, or "
+                f"remove {folder.relative_to(project.root).as_posix()}",
+            )  # fmt: skip
+
+
+def _check_endpoint_names(environments: list[Environment]) -> Iterator[Finding]:
+    """That no two endpoints have the same name: a name is unique in an Azure region."""
+    taken: dict[str, str] = {}
+    for environment in environments:
+        for kind in filter(environment.serves, ENDPOINT_KINDS):
+            name = environment.endpoint(kind)
+            if name in taken:
+                yield environment.document.finding(
+                    f"`endpoints.{kind}` is `{name}`, the name of {taken[name]}; names of "
+                    "endpoints are unique in an Azure region: write another", "endpoints", kind,
+                )  # fmt: skip
+            taken.setdefault(name, f"{environment.name}'s {kind} endpoint")
+
+
+def _check_approvals(environments: list[Environment]) -> Iterator[Finding]:
+    """That who approves one environment on the CI/CD platform does not approve another with it."""
+    taken: dict[str, str] = {}
+    for environment in environments:
+        if environment.settings.ci_cd:
+            name = environment.settings.ci_cd.environment
+            if name in taken:
+                yield environment.document.finding(
+                    f"`ci_cd.environment` is `{name}`, as in {taken[name]}: whoever approves one "
+                    "would approve both; write another", "ci_cd", "environment",
+                )  # fmt: skip
+            taken.setdefault(name, f"environments/{environment.name}.yml")
 
 
 def _check_deployment(path: Path) -> Iterator[Finding]:

@@ -13,7 +13,9 @@ from typing import Annotated, Optional
 import typer
 
 from mlops.errors import MlopsError, Refused, UsageError
+from mlops.options import Env, Every, Json, Version
 from mlops.session import session
+from mlops.upkeep import settings_of, update, workspaces
 from mlops.views import say_decision, say_status, show_decision
 
 app = typer.Typer(
@@ -25,18 +27,12 @@ app = typer.Typer(
     help="One loop from data to production and back, the same on a laptop and in Azure.",
 )
 
-Env = Annotated[Optional[str], typer.Option("--env", help="The environment; default: the first.")]
-Every = Annotated[Optional[str], typer.Option("--env", help="This environment only; default: all.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Version = Annotated[
-    Optional[int], typer.Option("--version", help="The model version; default: the newest.")
-]
-
 
 @app.command(epilog="Example: mlops check --env prod")
 def check(env: Every = None, json: Json = False) -> None:
     """Check every file of the project and list what is wrong, with file and line."""
-    from mlops.checks import azure_is_installed, check_project
+    from mlops.azure_checks import azure_is_installed
+    from mlops.checks import check_project
 
     with session(json) as s:
         if env is not None:
@@ -71,7 +67,7 @@ def train(
     from mlops import training
 
     with session(json) as s:
-        settings = _settings(set_ or [])
+        settings = settings_of(set_ or [])
         workspace = s.workspace(env)
         done = training.train(
             s.project,
@@ -120,13 +116,14 @@ def promote(
         name = to or env or s.project.next_environment(from_)
         if name is None:
             raise UsageError(f"{from_} is the last environment; there is none to promote to")
+        target = s.workspace(name)
         received, decision = release.promote(
-            s.project, source, s.workspace(name), version, report=s.console.progress
+            s.project, source, target, version, report=s.console.progress
         )
         s.console.result({"version": received.number, "decision": decision.record()})
         say_decision(s.console, decision)
         s.console.say(f"{received.origin} is now {received} of {name}")
-        s.console.say(f"next: mlops deploy --env {name}")
+        s.console.say(f"next: {release.next_command(s.project, target.environment)}")
 
 
 @app.command(epilog="Example: mlops deploy --env staging")
@@ -254,7 +251,7 @@ def ui(env: Env = None, json: Json = False) -> None:
 
 @app.command(epilog="Example: mlops demo")
 def demo(env: Env = None, json: Json = False) -> None:
-    """Run the whole loop on this machine: train, promote, deploy, roll out, roll back, score."""
+    """Run the whole loop on this machine, from training to predictions, and say what happened."""
     from mlops import demo as loop
 
     os.environ["MLOPS_LOCAL"] = "1"
@@ -267,16 +264,13 @@ def demo(env: Env = None, json: Json = False) -> None:
             s.console.say(line)
 
 
+app.add_typer(workspaces, name="workspaces")
+app.command(epilog="Example: mlops update --branch")(update)
+
+
 def main() -> None:
     """The `mlops` command."""
     app()
-
-
-def _settings(pairs: list[str]) -> dict[str, str]:
-    wrong = [pair for pair in pairs if "=" not in pair]
-    if wrong:
-        raise UsageError(f"--set takes NAME=VALUE, not {', '.join(wrong)}")
-    return dict(pair.split("=", 1) for pair in pairs)
 
 
 def _relative(path: Path) -> Path:

@@ -31,17 +31,15 @@ CHALLENGER = {"learning_rate": "0.08"}
 
 @dataclass
 class Account:
-    """What happened."""
+    """What happened. `answer` and `scored` are None where nothing was asked or scored."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     decisions: list[Decision] = field(default_factory=list)
     states: list[dict[str, Any]] = field(default_factory=list)
     answer: Response | None = None
-    scored: int = 0
-    first: str = ""
-    last: str = ""
+    scored: int | None = None
     data: str = ""
-    program: str = "mlops"
+    next_commands: list[str] = field(default_factory=list)
 
     def record(self) -> dict[str, Any]:
         """The account as JSON holds it."""
@@ -70,87 +68,138 @@ class Account:
         if self.answer:
             yield "\nHow the endpoint answered"
             yield f"  {self.answer.deployment} in {self.answer.milliseconds:.0f} ms: {self.answer.body[:200]}"
-            yield f"  in a batch: {self.scored} rows scored"
+        if self.scored is not None:
+            yield "\nHow a table was scored in a batch"
+            yield f"  {self.scored} rows scored"
         yield "\nHow long each stage took"
         for name, seconds in self.seconds.items():
             yield f"  {seconds:6.1f} s  {name}"
         yield f"  {sum(self.seconds.values()):6.1f} s  in all"
         yield f"\nThe data is a sample: {self.data}. docs/your-own-data.md says how to use yours."
         yield "\nTry next"
-        for command in ("status", f"serve --env {self.last}", f"ui --env {self.first}"):
-            yield f"  {self.program} {command}"
+        for command in self.next_commands:
+            yield f"  {command}"
 
 
 def run(
     project: Project, workspace: Callable[[str], Workspace], last: str, *, report: Report
 ) -> Account:
-    """Train two versions and take both through the environments up to `last`.
+    """Train two versions, take both through the environments up to `last`, and ask the second.
 
-    The second is rolled out beside the first there, rolled back, and rolled out again.
+    Where there is an online endpoint, the second is rolled out beside the first, rolled back and
+    rolled out again, and answers a request; where there is a batch endpoint, it scores a table.
     """
-    account = Account(
-        first=project.environments[0],
-        last=last,
-        data=load_contract(project.contract).title,
-        program=_program(),
-    )
-
-    @contextmanager
-    def stage(name: str) -> Iterator[None]:
-        report(f"== {name}")
-        started = time.perf_counter()
-        yield
-        account.seconds[name] = account.seconds.get(name, 0.0) + time.perf_counter() - started
-
-    path = project.environments[: project.environments.index(last) + 1]
-    with stage("check the project's files"):
+    demo = _Demo(project, workspace, last, report)
+    with demo.stage("check the project's files"):
         if findings := check_project(project, with_azure=False):
             raise InvalidFile(findings)
-    for title, settings in (("first", {}), ("second", CHALLENGER)):
-        with stage(f"train the {title} model in {path[0]}"):
-            trained = training.train(project, workspace(path[0]), settings=settings, report=report)
-        account.decisions.append(trained.decision)
+    demo.bring("first", {})
+    version = demo.bring("second", CHALLENGER)
+    if demo.final.environment.serves("online"):
+        demo.go_back_and_forward(version)
+        demo.invoke(version)
+    if demo.final.environment.serves("batch"):
+        demo.score()
+    demo.account.states = [status_of(workspace(name)) for name in demo.path]
+    demo.account.next_commands = demo.next_commands()
+    return demo.account
+
+
+class _Demo:
+    """The stages of a run, each of which adds to the account."""
+
+    def __init__(
+        self, project: Project, workspace: Callable[[str], Workspace], last: str, report: Report
+    ) -> None:
+        self.project, self.workspace, self.report = project, workspace, report
+        self.path = project.environments[: project.environments.index(last) + 1]
+        self.final = workspace(last)
+        self.table = (project.training_pipeline.parent / training.default_data(project)).resolve()
+        self.account = Account(data=load_contract(project.contract).title)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Say what begins, and note how long it took."""
+        self.report(f"== {name}")
+        started = time.perf_counter()
+        yield
+        seconds = self.account.seconds
+        seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - started
+
+    def bring(self, title: str, settings: dict[str, str]) -> ModelVersion:
+        """Train a model and take it through all environments; its version in the last one."""
+        version = self._train(title, settings)
+        for name in self.path:
+            workspace = self.workspace(name)
+            environment = workspace.environment
+            if name != self.path[0]:
+                version = self._promote(title, version, workspace)
+            tested = "rollout" in environment.settings.tests
+            if environment.serves("online") and (tested or workspace is self.final):
+                with self.stage(f"deploy and roll out the {title} model in {name}"):
+                    self._release(workspace, version)
+        return version
+
+    def go_back_and_forward(self, version: ModelVersion) -> None:
+        """Roll back to the deployment before, if there is one, and roll out again."""
+        if not self.final.endpoint().tags.get(release.PREVIOUS):
+            return
+        with self.stage(f"roll back in {self.path[-1]}, and forward again"):
+            self.account.decisions.append(release.rollback(self.final, report=self.report))
+            self._release(self.final, version)
+
+    def invoke(self, version: ModelVersion) -> None:
+        """Send a request to the online endpoint."""
+        with self.stage(f"invoke in {self.path[-1]}"):
+            rows = release.contract_of(self.final, version).examples(1)
+            self.account.answer = self.final.invoke(request_body(rows))
+
+    def score(self) -> None:
+        """Score the sample in batches."""
+        with self.stage(f"score in {self.path[-1]}"):
+            target = self.project.state / "demo" / "scores.parquet"
+            _, rows = score_table(self.final, self.table, target, None, report=self.report)
+            self.account.scored = rows
+
+    def next_commands(self) -> list[str]:
+        """Commands that work now, from the folder that the demo was started in."""
+        last, program = self.path[-1], _program()
+        if self.final.environment.serves("online"):
+            use = f"serve --env {last}"
+        else:
+            use = f"score --env {last} --input {os.path.relpath(self.table)} --output scores.csv"
+        return [f"{program} {words}" for words in ("status", use, f"ui --env {self.path[0]}")]
+
+    def _train(self, title: str, settings: dict[str, str]) -> ModelVersion:
+        first = self.workspace(self.path[0])
+        with self.stage(f"train the {title} model in {self.path[0]}"):
+            trained = training.train(self.project, first, settings=settings, report=self.report)
+        self.account.decisions.append(trained.decision)
         if trained.version is None:
-            raise Refused(
-                f"the gate refused the {title} model: {'; '.join(trained.decision.refusals)}"
+            refusals = "; ".join(trained.decision.refusals)
+            raise Refused(f"the gate refused the {title} model: {refusals}")
+        return trained.version
+
+    def _promote(self, title: str, version: ModelVersion, target: Workspace) -> ModelVersion:
+        with self.stage(f"promote the {title} model to {target.environment.name}"):
+            source = self.workspace(version.environment)
+            received, decision = release.promote(
+                self.project, source, target, version.number, report=self.report
             )
-        version = trained.version
-        for name in path:
-            if name != path[0]:
-                with stage(f"promote the {title} model to {name}"):
-                    source = workspace(project.environments[project.environments.index(name) - 1])
-                    version, decision = release.promote(
-                        project, source, workspace(name), version.number, report=report
-                    )
-                account.decisions.append(decision)
-            if "rollout" in workspace(name).environment.settings.tests or name == last:
-                with stage(f"deploy and roll out the {title} model in {name}"):
-                    account.decisions += _release(workspace(name), version, report)
-    final = workspace(last)
-    if final.endpoint().tags.get(release.PREVIOUS):
-        with stage(f"roll back in {last}, and forward again"):
-            account.decisions.append(release.rollback(final, report=report))
-            account.decisions += _release(final, version, report)
-    with stage(f"invoke and score in {last}"):
-        contract = release.contract_of(final, version)
-        account.answer = final.invoke(request_body(contract.examples(1)))
-        table = project.training_pipeline.parent / training.default_data(project)
-        target = Path(project.state / "demo" / "scores.parquet")
-        _, account.scored = score_table(final, table, target, None, report=report)
-    account.states = [status_of(workspace(name)) for name in path]
-    return account
+        self.account.decisions.append(decision)
+        return received
 
-
-def _release(workspace: Workspace, version: ModelVersion, report: Report) -> list[Decision]:
-    endpoint = workspace.endpoint()
-    name = release.deployment_name(version)
-    if endpoint.traffic.get(name) == 100:
-        report(f"{name} has all the traffic of {endpoint.name} already")
-        return []
-    done = []
-    if name not in endpoint.deployments:
-        done.append(release.deploy(workspace, version.number, report=report))
-    return [*done, release.rollout(workspace, version.number, report=report)]
+    def _release(self, workspace: Workspace, version: ModelVersion) -> None:
+        endpoint = workspace.endpoint()
+        name = release.deployment_name(version)
+        if endpoint.traffic.get(name) == 100:
+            self.report(f"{name} has all the traffic of {endpoint.name} already")
+            return
+        if name not in endpoint.deployments:
+            deployed = release.deploy(workspace, version.number, report=self.report)
+            self.account.decisions.append(deployed)
+        rolled_out = release.rollout(workspace, version.number, report=self.report)
+        self.account.decisions.append(rolled_out)
 
 
 def _program() -> str:
@@ -166,6 +215,7 @@ def _where(state: dict[str, Any]) -> str:
     if champion is None:
         return "no model"
     metrics = ", ".join(f"{name} {number(value)}" for name, value in champion["metrics"].items())
-    shares = [f"{d['name']} {d['traffic']} %" for d in state["endpoint"]["deployments"]]
+    deployments = state["endpoint"]["deployments"] if state["endpoint"] else []
+    shares = [f"{d['name']} {d['traffic']} %" for d in deployments]
     traffic = f"; traffic: {', '.join(shares)}" if shares else ""
     return f"version {champion['version']} (trained as {champion['origin']}) {metrics}{traffic}"

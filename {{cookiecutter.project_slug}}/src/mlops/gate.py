@@ -8,7 +8,8 @@ from mlops.contract import Contract
 from mlops.decisions import Check
 from mlops.documents import Finding, did_you_mean
 from mlops.metrics import METRICS, Metric, paired_difference
-from mlops.project import Environment, GateSettings
+from mlops.project import Environment
+from mlops.settings import GateSettings
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,6 +8,7 @@ from typing import Any
 
 from mlops.contract import load_contract
 from mlops.errors import Refused, UsageError
+from mlops.project import Environment
 from mlops.release import find_version
 from mlops.workspaces import ModelVersion, Report, Response, Workspace
 
@@ -43,9 +44,11 @@ def score_table(
     """Score a table with the environment's champion, or with a version of it.
 
     Raises:
-        UsageError: the input is missing, or the output's ending is unknown.
+        UsageError: there is no batch endpoint, the input is missing, or the output's ending is
+            unknown.
         ContractViolation: a row breaks the contract; nothing is scored.
     """
+    endpoint = workspace.environment.endpoint("batch")
     if target.suffix not in (".parquet", ".csv"):
         raise UsageError(f"{target}: only .parquet and .csv files can be written")
     if target.is_dir():
@@ -54,7 +57,14 @@ def score_table(
         raise UsageError(f"{source}: there is no such file; give a Parquet or CSV file")
     version = find_version(workspace, number) if number is not None else workspace.champion()
     if version is None:
-        raise Refused(
-            f"{workspace.environment.name} has no champion yet: promote, deploy and roll out a version"
-        )
+        raise Refused(_no_champion(workspace.environment))
+    report(f"{endpoint} scores {source} with {version} ...")
     return version, workspace.score(version, source, target, report)
+
+
+def _no_champion(environment: Environment) -> str:
+    tests = " and ".join(environment.settings.tests)
+    return (
+        f"{environment.name} has no champion yet: a version becomes it when it passes the {tests} "
+        f"there; `mlops status` shows the versions, `--version` scores with any of them"
+    )

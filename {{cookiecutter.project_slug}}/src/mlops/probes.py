@@ -46,12 +46,12 @@ def smoke_test(workspace: Workspace, deployment: str, contract: Contract) -> tup
         ),
     ]
     times = [send(request_body([row])).milliseconds for row in rows[:LATENCY_REQUESTS]]
-    return (*checks, latency_check(times, workspace.environment.settings.rollout.p95_ms))
+    return (*checks, latency_check(times, workspace.environment.rollout.p95_ms))
 
 
 def traffic_test(workspace: Workspace, deployment: str, contract: Contract) -> tuple[Check, ...]:
     """Requests through the endpoint's traffic, and as many to the new deployment itself."""
-    settings = workspace.environment.settings.rollout
+    settings = workspace.environment.rollout
     rows = contract.examples(settings.requests_per_stage, seed=1)
     responses = [workspace.invoke(request_body([row])) for row in rows]
     responses += [workspace.invoke(request_body([row]), deployment) for row in rows]

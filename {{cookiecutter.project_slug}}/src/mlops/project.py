@@ -1,4 +1,4 @@
-"""What the project's files say: its name, its package, its environments and their settings."""
+"""The project: where its files are, its package, its environments and what they have."""
 
 from __future__ import annotations
 
@@ -7,100 +7,16 @@ import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import Field, field_validator, model_validator
-
-from mlops.documents import Document, InvalidFile, Settings, read_yaml, validate
+from mlops.documents import Document, InvalidFile, read_yaml, validate
 from mlops.errors import UsageError
+from mlops.settings import EndpointKind, EnvironmentSettings, ProjectSettings, RolloutSettings
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
-
-
-class AzureSettings(Settings):
-    """Where the environment lies in Azure. An empty subscription means a local workspace."""
-
-    subscription_id: str = ""
-    location: str = ""
-    resource_group: str
-    workspace: str = Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_-]{2,32}$")
-
-
-EndpointName = Annotated[
-    str, Field(min_length=3, max_length=32, pattern=r"^[a-zA-Z](-?[a-zA-Z0-9])*$")
-]
-
-
-class EndpointNames(Settings):
-    """The names of the environment's endpoints."""
-
-    online: EndpointName
-    batch: EndpointName
-
-
-class ChampionRule(Settings):
-    """How far a challenger may fall behind the champion, and how sure we must be that it doesn't.
-
-    `margin` is in the metric's unit; `confidence` is that of the one-sided bound. `incomparable`
-    says what becomes of a challenger whose data, target or split the champion does not share.
-    """
-
-    metric: str
-    margin: float = Field(ge=0)
-    confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    incomparable: Literal["refuse", "accept"] = "refuse"
-
-
-class SliceRule(Settings):
-    """Floors that hold in every slice of at least `minimum_rows` rows."""
-
-    floors: dict[str, float] = Field(default={})
-    minimum_rows: int = Field(default=30, ge=1)
-
-
-class GateSettings(Settings):
-    """What a model version must reach. A floor of an error metric is the greatest error."""
-
-    floors: dict[str, float] = Field(min_length=1)
-    champion: ChampionRule
-    slices: SliceRule = SliceRule()
-
-
-class RolloutSettings(Settings):
-    """The share of traffic, in percent, that a new deployment gets in each stage, and its test."""
-
-    stages: tuple[int, ...] = Field(min_length=1)
-    requests_per_stage: int = Field(default=20, ge=1, le=10_000)
-    p95_ms: float = Field(gt=0)
-
-    @field_validator("stages")
-    @classmethod
-    def _ascend_to_100(cls, stages: tuple[int, ...]) -> tuple[int, ...]:
-        if list(stages) != sorted(set(stages)) or stages[0] < 1 or stages[-1] != 100:
-            raise ValueError("write ascending percentages that end with 100, such as [10, 50, 100]")
-        return stages
-
-
-class EnvironmentSettings(Settings):
-    """`environments/<name>.yml`."""
-
-    name: str
-    description: str = ""
-    model: str = Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$")
-    azure: AzureSettings
-    endpoints: EndpointNames
-    tests: tuple[Literal["gate", "rollout"], ...] = ("gate", "rollout")
-    gate: GateSettings
-    rollout: RolloutSettings
-
-    @model_validator(mode="after")
-    def _gate_is_tested(self) -> EnvironmentSettings:
-        if "gate" not in self.tests:
-            raise ValueError("`tests` must name `gate`: no version comes in without it")
-        return self
 
 
 @dataclass(frozen=True)
@@ -116,12 +32,41 @@ class Environment:
         """Whether its workspace is a folder on this machine."""
         return not self.settings.azure.subscription_id or bool(os.environ.get("MLOPS_LOCAL"))
 
+    def serves(self, kind: EndpointKind) -> bool:
+        """Whether it has an online endpoint, or a batch endpoint."""
+        return getattr(self.settings.endpoints, kind) is not None
 
-class ProjectSettings(Settings):
-    """`[tool.mlops]` in `pyproject.toml`."""
+    def endpoint(self, kind: EndpointKind) -> str:
+        """The name of its online or its batch endpoint: whoever needs one asks here.
 
-    package: str
-    environments: tuple[str, ...] = Field(min_length=1)
+        Raises:
+            UsageError: it has none.
+        """
+        name: str | None = getattr(self.settings.endpoints, kind)
+        if name is None:
+            raise self._has_no(kind)
+        return name
+
+    @property
+    def rollout(self) -> RolloutSettings:
+        """How the traffic of its online endpoint moves.
+
+        Raises:
+            UsageError: it has no online endpoint.
+        """
+        if self.settings.rollout is None:
+            raise self._has_no("online")
+        return self.settings.rollout
+
+    def _has_no(self, kind: EndpointKind) -> UsageError:
+        instead = {
+            "online": f"`mlops score --env {self.name}` scores tables with its batch endpoint",
+            "batch": f"`mlops invoke --env {self.name}` sends rows to its online endpoint",
+        }[kind]
+        return UsageError(
+            f"{self.document.path}:{self.document.line('endpoints')}: `{self.name}` has no "
+            f"{kind} endpoint, `endpoints.{kind}` is missing; {instead}"
+        )
 
 
 @dataclass(frozen=True)
@@ -150,6 +95,11 @@ class Project:
     def training_pipeline(self) -> Path:
         """The pipeline that `mlops train` submits."""
         return self.root / "pipelines" / "training.yml"
+
+    @property
+    def deployment(self) -> Path:
+        """The endpoints and deployments, in a folder per kind."""
+        return self.root / "deployment"
 
     @property
     def state(self) -> Path:

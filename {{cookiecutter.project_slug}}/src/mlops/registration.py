@@ -27,7 +27,8 @@ from mlops.gate import (
     no_champion_check,
 )
 from mlops.model_card import model_card
-from mlops.project import Environment, EnvironmentSettings
+from mlops.project import Environment
+from mlops.settings import EnvironmentSettings
 from mlops.step import run, step_module
 from mlops.workspaces import ModelVersion
 from mlops.workspaces.registry import (

@@ -10,7 +10,7 @@ from mlops.decisions import Check, Decision, DecisionKind, now
 from mlops.errors import MlopsError, Refused, UsageError
 from mlops.files import read_json
 from mlops.probes import smoke_test, traffic_test
-from mlops.project import Project
+from mlops.project import Environment, Project
 from mlops.registration import gate_checks
 from mlops.workspaces import Endpoint, ModelVersion, Report, Workspace
 from mlops.workspaces.registry import digest_version
@@ -28,6 +28,16 @@ def deployment_name(version: ModelVersion) -> str:
     return f"version-{version.number}"
 
 
+def next_command(project: Project, environment: Environment) -> str:
+    """What follows a promotion into an environment: to release the version, to go on, or to use it."""
+    name = environment.name
+    if environment.serves("online"):
+        return f"mlops deploy --env {name}"
+    if project.next_environment(name):
+        return f"mlops promote --from {name}"
+    return f"mlops score --env {name} --input TABLE --output SCORES"
+
+
 def contract_of(workspace: Workspace, version: ModelVersion) -> Contract:
     """The contract that a version was trained with and is served with."""
     return load_contract(workspace.files(version) / "model" / "contract.yml")
@@ -42,7 +52,10 @@ def find_version(workspace: Workspace, number: int | None) -> ModelVersion:
     versions = workspace.versions()
     name = workspace.environment.name
     if not versions:
-        raise Refused(f"{name} has no model version yet; {_how_to_get_one(workspace)}")
+        raise Refused(
+            f"{name} has no model version yet; `mlops train` makes one in the first environment, "
+            "`mlops promote` brings one here"
+        )
     if number is None:
         return versions[-1]
     for version in versions:
@@ -133,12 +146,12 @@ def deploy(workspace: Workspace, number: int | None = None, *, report: Report) -
 
     Raises:
         MlopsError: a test failed; the deployment is taken away again.
-        UsageError: there is no such version.
+        UsageError: there is no such version, or no online endpoint.
     """
     with workspace.lock():
+        endpoint = workspace.endpoint()
         version = _to_release(workspace, number)
         name = deployment_name(version)
-        endpoint = workspace.endpoint()
         if endpoint.traffic.get(name):
             raise Refused(
                 f"{name} already gets {endpoint.traffic[name]} % of the traffic of {endpoint.name}"
@@ -177,11 +190,12 @@ def rollout(workspace: Workspace, number: int | None = None, *, report: Report) 
     Raises:
         MlopsError: a stage failed its test.
         Refused: the version is not deployed and tested, or has all the traffic.
+        UsageError: there is no such version, or no online endpoint.
     """
     with workspace.lock():
+        endpoint = workspace.endpoint()
         version = _to_release(workspace, number)
         name = deployment_name(version)
-        endpoint = workspace.endpoint()
         if endpoint.deployments.get(name) is None or not endpoint.deployments[name].tags.get(
             SMOKE_TEST
         ):
@@ -193,7 +207,7 @@ def rollout(workspace: Workspace, number: int | None = None, *, report: Report) 
         if reached == 100 and version.passed("rollout"):
             raise Refused(f"{name} has all the traffic of {endpoint.name} already")
         old = _deployment_before(endpoint, name)
-        stages = [100] if old is None else workspace.environment.settings.rollout.stages
+        stages = [100] if old is None else workspace.environment.rollout.stages
         checks: list[Check] = []
         try:
             for share in stages:
@@ -247,6 +261,7 @@ def rollback(workspace: Workspace, *, report: Report) -> Decision:
 
     Raises:
         Refused: there is nothing to go back to.
+        UsageError: there is no online endpoint.
     """
     with workspace.lock():
         endpoint = workspace.endpoint()
@@ -344,7 +359,3 @@ def _mark(workspace: Workspace, version: ModelVersion, outcome: Outcome) -> None
 
 def _refusal(what: str, decision: Decision) -> str:
     return what + ":\n" + "\n".join(f"  {line}" for line in decision.refusals)
-
-
-def _how_to_get_one(workspace: Workspace) -> str:
-    return f"`mlops train` makes one, `mlops promote --to {workspace.environment.name}` brings one here"

@@ -26,37 +26,37 @@ def say_decision(console: Console, decision: Decision) -> None:
 
 
 def say_status(console: Console, found: list[dict[str, Any]]) -> None:
-    """One row for each version of each environment."""
-    rows = []
-    for state in found:
-        live = {d["version"]: d for d in state["endpoint"]["deployments"]}
-        champion = (state["champion"] or {}).get("version")
-        for version in state["versions"]:
-            deployed = live.get(version["version"])
-            rows.append(
-                (
-                    state["environment"],
-                    f"{version['version']}{' *' if version['version'] == champion else ''}",
-                    ""
-                    if version["origin"].startswith(f"{state['environment']}/")
-                    else version["origin"],
-                    ", ".join(
-                        f"{name} {number(version['metrics'].get(name))}" for name in state["gate"]
-                    ),
-                    f"{deployed['name']}: {deployed['traffic']} %"
-                    if deployed
-                    else version["rollout"] or "-",
-                    version["created"][:16].replace("T", " "),
-                    _commit(version),
-                )
-            )
-        if not state["versions"]:
-            rows.append((state["environment"], "-", "", "", "-", "", ""))
-    head = ("environment", "version", "from", "metrics", "traffic", "registered", "commit")
-    console.table(head, rows)
+    """One row for each version of each environment; no traffic where nothing is served online."""
+    rows = [row for state in found for row in _rows(state)]
+    head = ["environment", "version", "from", "metrics", "traffic", "registered", "commit"]
+    if not any(state["endpoint"] for state in found):
+        head.remove("traffic")
+    console.table(tuple(head), [tuple(row.get(name, "") for name in head) for row in rows])
     console.say("* the champion: the last version that passed all tests of the environment")
-    if any("+" in row[-1] for row in rows):
+    if any("+" in row.get("commit", "") for row in rows):
         console.say("+ the files differed from the commit")
+
+
+def _rows(state: dict[str, Any]) -> list[dict[str, str]]:
+    """The rows of an environment; one with dashes where it has no version."""
+    name, gate = state["environment"], state["gate"]
+    if not state["versions"]:
+        return [{"environment": name, "version": "-", "traffic": "-"}]
+    deployments = state["endpoint"]["deployments"] if state["endpoint"] else []
+    traffic = {d["version"]: f"{d['name']}: {d['traffic']} %" for d in deployments}
+    champion = (state["champion"] or {}).get("version")
+    return [
+        {
+            "environment": name,
+            "version": f"{version['version']}{' *' if version['version'] == champion else ''}",
+            "from": "" if version["origin"].startswith(f"{name}/") else version["origin"],
+            "metrics": ", ".join(f"{m} {number(version['metrics'].get(m))}" for m in gate),
+            "traffic": traffic.get(version["version"]) or version["rollout"] or "-",
+            "registered": version["created"][:16].replace("T", " "),
+            "commit": _commit(version),
+        }
+        for version in state["versions"]
+    ]
 
 
 def _commit(version: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""How the model is loaded and asked, in evaluation, behind the endpoint and in batches."""
+"""How the model is loaded and asked: the same in evaluation and wherever it is deployed."""
 
 from __future__ import annotations
 

@@ -107,10 +107,28 @@ class Job:
     """The folder or file of each output, as `step.output`."""
 
 
+@dataclass(frozen=True)
+class Requirement:
+    """Something that an environment needs in its workspace, and whether it is there.
+
+    `remedy` is the command that makes it, or the person who can.
+    """
+
+    thing: str
+    met: bool
+    remedy: str
+
+
 class Workspace(Protocol):
     """An Azure ML workspace, seen from one environment."""
 
     environment: Environment
+
+    def requirements(self) -> list[Requirement]:
+        """What the environment needs here; looks, and changes nothing."""
+
+    def provide(self) -> None:
+        """Make what is missing; what is there stays as it is."""
 
     def lock(self) -> AbstractContextManager[Any]:
         """Held while an act changes the workspace; a second act waits."""
@@ -139,7 +157,10 @@ class Workspace(Protocol):
         """Take in a version of another environment; the same version again is not taken twice."""
 
     def endpoint(self) -> Endpoint:
-        """The online endpoint as it is now; without deployments where there is none yet."""
+        """The online endpoint as it is now; without deployments where none was made yet.
+
+        Raises `UsageError` in an environment that has no online endpoint, as all acts on it do.
+        """
 
     def create_deployment(self, name: str, version: ModelVersion) -> None:
         """Put a version behind the endpoint at 0 % of the traffic and start it."""

@@ -39,12 +39,15 @@ class EndpointStore:
         deployments = {n: Deployment(**d) for n, d in state.pop("deployments").items()}
         return Endpoint(**state, deployments=deployments)
 
+    def has_key(self) -> bool:
+        """Whether the key was made already."""
+        return self._key_file.is_file()
+
     def key(self) -> str:
         """The key that a client must give; made at first use, readable by this user only."""
-        file = self.folder / "key"
-        if not file.is_file():
-            write_text(file, secrets.token_urlsafe(32))  # mkstemp made it 0600
-        return file.read_text(encoding="utf-8")
+        if not self.has_key():
+            write_text(self._key_file, secrets.token_urlsafe(32))  # mkstemp made it 0600
+        return self._key_file.read_text(encoding="utf-8")
 
     def create(self, name: str, version: ModelVersion, deployment_file: Path, files: Path) -> None:
         """Add a deployment of a version at 0 % of the traffic; again, it is made anew.
@@ -121,6 +124,10 @@ class EndpointStore:
         served: dict[str, Any] = read_json(self.folder_of(deployment) / "served.json")
         served["model_folder"] = str((self.folder / served["model_folder"]).resolve())
         return served
+
+    @property
+    def _key_file(self) -> Path:
+        return self.folder / "key"
 
     def _write(self, endpoint: Endpoint) -> None:
         write_json(self.folder / STATE, asdict(endpoint))

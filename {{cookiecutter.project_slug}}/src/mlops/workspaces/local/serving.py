@@ -17,16 +17,18 @@ import threading
 import time
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from mlops.errors import MlopsError
 from mlops.scoring.requests import MAXIMUM_BYTES, TOO_LARGE
 from mlops.workspaces import Endpoint, Response
-from mlops.workspaces.local import inference_server
 from mlops.workspaces.local.endpoints import EndpointStore
 from mlops.workspaces.local.processes import code_environment, start, stop, tail
 
 HOST = "127.0.0.1"
+# Run, never imported: it needs a package that only projects with an online endpoint install.
+INFERENCE_SERVER = Path(__file__).with_name("inference_server.py")
 DEPLOYMENT_HEADER = "azureml-model-deployment"
 SECONDS_TO_START = 120
 # A server whose script fails lists the model's files after the error, which would hide it.
@@ -44,15 +46,18 @@ class ModelServer:
         code = store.code_of(deployment)
         with self._log.open("wb") as stream:
             self._process = start(
-                [sys.executable, inference_server.__file__, "--entry_script",
+                [sys.executable, str(INFERENCE_SERVER), "--entry_script",
                  str(code / settings["scoring_script"]), "--port", str(self.port)],
                 folder=code, log=stream,
-                environment=code_environment(
-                    code, AML_APP_ROOT=str(code), AZUREML_MODEL_DIR=settings["model_folder"],
-                    # One for all servers, in the user's home: of no use here.
-                    GUNICORN_CMD_ARGS="--no-control-socket",
+                environment={
+                    **code_environment(code),
                     **settings["environment_variables"],
-                ),
+                    # Last: a deployment's own variables do not change how it is served.
+                    "AML_APP_ROOT": str(code),
+                    "AZUREML_MODEL_DIR": settings["model_folder"],
+                    # One for all servers, in the user's home: of no use here.
+                    "GUNICORN_CMD_ARGS": "--no-control-socket",
+                },
             )  # fmt: skip
 
     def wait(self) -> None:

@@ -17,7 +17,7 @@ from mlops.errors import MlopsError, Refused
 from mlops.files import write_json
 from mlops.pipeline import Pipeline
 from mlops.project import Environment, Project
-from mlops.workspaces import Endpoint, Job, ModelVersion, Report, Response
+from mlops.workspaces import Endpoint, Job, ModelVersion, Report, Requirement, Response
 from mlops.workspaces.local.batch import score_in_batches
 from mlops.workspaces.local.endpoints import EndpointStore
 from mlops.workspaces.local.jobs import JobRunner
@@ -39,8 +39,6 @@ class LocalWorkspace:
         self.environment = environment
         self.folder = project.state / environment.settings.azure.workspace
         self.folder.mkdir(parents=True, exist_ok=True)
-        name = environment.settings.endpoints.online
-        self._store = EndpointStore(self.folder / "endpoints", name)
         self._router: Router | None = None
 
     @contextmanager
@@ -61,6 +59,29 @@ class LocalWorkspace:
             yield
         finally:
             lock.release()
+
+    # --- what it needs ------------------------------------------------------------------------
+
+    def requirements(self) -> list[Requirement]:
+        """The store, the model's experiment in it, and the key of the online endpoint."""
+        folder, model = self.folder.relative_to(self.project.root), self.environment.settings.model
+        apply = f"mlops workspaces apply --env {self.environment.name}"
+        found = [Requirement(f"workspace {folder.as_posix()}", self._store_file.is_file(), apply)]
+        try:
+            there = found[0].met and self._find_experiment() is not None
+            found.append(Requirement(f"experiment {model}", there, apply))
+        except MlopsError as moved:
+            found.append(Requirement(f"experiment {model}", False, str(moved)))
+        if self.environment.serves("online"):
+            name = self.environment.endpoint("online")
+            found.append(Requirement(f"online endpoint {name}", self._store.has_key(), apply))
+        return found
+
+    def provide(self) -> None:
+        """Make the store, the experiment and the key."""
+        _ = self._experiment
+        if self.environment.serves("online"):
+            self._store.key()
 
     # --- jobs ---------------------------------------------------------------------------------
 
@@ -240,6 +261,10 @@ class LocalWorkspace:
     def _artifacts(self) -> Path:
         return self.folder / "artifacts"
 
+    @cached_property
+    def _store(self) -> EndpointStore:
+        return EndpointStore(self.folder / "endpoints", self.environment.endpoint("online"))
+
     @property
     def _routes(self) -> Router:
         if self._router is None:
@@ -261,15 +286,18 @@ class LocalWorkspace:
     @cached_property
     def _experiment(self) -> str:
         name = self.environment.settings.model
-        found = self._client.get_experiment_by_name(name)
-        if found is None:
-            return str(self._client.create_experiment(name, self._artifacts.as_uri()))
-        if found.artifact_location != self._artifacts.as_uri():
+        return self._find_experiment() or str(
+            self._client.create_experiment(name, self._artifacts.as_uri())
+        )
+
+    def _find_experiment(self) -> str | None:
+        found = self._client.get_experiment_by_name(self.environment.settings.model)
+        if found and found.artifact_location != self._artifacts.as_uri():
             raise MlopsError(
                 f"this project was moved: its local workspace {self.folder} still names "
                 f"{found.artifact_location}; move the project back, or run `make clean` and train again"
             )
-        return str(found.experiment_id)
+        return str(found.experiment_id) if found else None
 
     def _end_killed_runs(self, experiment: str) -> None:
         """Runs that were going on when their command was killed; we hold the lock, so none is."""

@@ -1,0 +1,56 @@
+"""`mlops workspaces`: what is missing is shown, made once, and left alone when it is there."""
+
+from __future__ import annotations
+
+import json
+
+from tests.matrix import SUBSCRIPTION
+
+from .conftest import Loop
+
+
+def test_a_plan_shows_what_is_missing_and_makes_nothing(fresh: Loop) -> None:
+    plan = json.loads(fresh.run("workspaces", "plan", "--json").stdout)
+    assert {state["environment"] for state in plan} == {"dev", "staging", "prod"}
+    assert not any(state["met"] for state in plan)
+    assert not (fresh.workspace("dev") / "mlflow.db").exists()
+    check = fresh.run("workspaces", "check", status=1)
+    assert check.stdout.count("\N{BALLOT X}") == len(plan)
+    assert "mlops workspaces apply --env staging" in check.stdout
+
+
+def test_what_was_applied_is_there_and_a_second_time_nothing_is_made(fresh: Loop) -> None:
+    assert "made" in fresh.run("workspaces", "apply", "--env", "dev").stderr
+    before = {path: path.stat().st_mtime_ns for path in fresh.workspace("dev").rglob("key")}
+    again = fresh.run("workspaces", "apply", "--env", "dev")
+    assert "nothing was missing" in again.stderr
+    assert before == {path: path.stat().st_mtime_ns for path in fresh.workspace("dev").rglob("key")}
+    assert "\N{BALLOT X}" not in fresh.run("workspaces", "check", "--env", "dev").stdout
+    assert "nothing to do" in fresh.run("workspaces", "plan", "--env", "dev").stdout
+    assert {state["environment"] for state in json.loads(
+        fresh.run("workspaces", "plan", "--json").stdout
+    )} == {"staging", "prod"}  # fmt: skip
+
+
+def test_a_trained_project_lacks_only_what_a_training_does_not_make(trained: Loop) -> None:
+    missing = json.loads(trained.run("workspaces", "plan", "--env", "dev", "--json").stdout)
+    assert [state["what"].split()[0] for state in missing] in ([], ["online"])
+    versions = trained.versions()
+    trained.run("workspaces", "apply", "--env", "dev")
+    assert trained.versions() == versions
+
+
+def test_the_file_for_azures_sdk_follows_the_environment(fresh: Loop) -> None:
+    fresh.edit("environments/dev.yml", 'subscription_id: ""', f'subscription_id: "{SUBSCRIPTION}"')
+    found = fresh.run("check", "--env", "dev", status=1)
+    assert ".azureml/dev/config.json and environments/dev.yml name two workspaces" in found.stdout
+    fresh.run("workspaces", "apply", "--env", "dev", MLOPS_LOCAL="1")
+    file = fresh.root / ".azureml" / "dev" / "config.json"
+    assert json.loads(file.read_text(encoding="utf-8")) == {
+        "subscription_id": SUBSCRIPTION,
+        "resource_group": "rg-churnmodel-dev",
+        "workspace_name": "mlw-churnmodel-dev",
+    }
+    assert "no findings" in fresh.run("check", "--env", "dev").stdout
+    fresh.edit("environments/dev.yml", "resource_group: rg-churnmodel-dev", "resource_group: rg-b")
+    assert ".azureml/dev/config.json:1" in fresh.run("check", "--env", "dev", status=1).stdout

@@ -1,0 +1,111 @@
+"""The commands that keep a project in order: its workspaces, and its template."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from mlops.errors import MlopsError, UsageError
+from mlops.options import Every, Json
+from mlops.session import Session, session
+
+if TYPE_CHECKING:
+    from mlops.wiring import State
+
+workspaces = typer.Typer(
+    no_args_is_help=True,
+    help="Compare the workspaces with what the project needs, and make what is missing.",
+)
+
+
+@workspaces.command(epilog="Example: mlops workspaces plan --env dev")
+def plan(env: Every = None, json: Json = False) -> None:
+    """Show what `apply` would make; nothing is changed."""
+    with session(json) as s:
+        missing = [state for state in _states(s, env) if not state.requirement.met]
+        s.console.result([state.record() for state in missing])
+        for state in missing:
+            s.console.say(f"+ {state.environment}: {state.requirement.thing}")
+        s.console.say(f"{len(missing)} to make" if missing else "nothing to do")
+
+
+@workspaces.command(epilog="Example: mlops workspaces apply --env dev")
+def apply(env: Every = None, json: Json = False) -> None:
+    """Make what is missing; what is there stays as it is."""
+    from mlops import wiring
+
+    with session(json) as s:
+        made = wiring.apply(s.project, _names(s, env), s.workspace, report=s.console.progress)
+        _show(s, wiring.inspect(s.project, _names(s, env), s.workspace))
+        s.console.progress(f"{made} made" if made else "nothing was missing")
+
+
+@workspaces.command(epilog="Example: mlops workspaces check")
+def check(env: Every = None, json: Json = False) -> None:
+    """Show what is there and what is not, and who or what mends it; status 1 if something is not."""
+    with session(json) as s:
+        _show(s, _states(s, env))
+
+
+def update(
+    set_: Annotated[
+        Optional[list[str]],
+        typer.Option("--set", help="NAME=VALUE: another answer, on the same release."),
+    ] = None,
+    branch: Annotated[
+        bool, typer.Option("--branch", help="Commit to a branch named after the release.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Bring the newest release of the template, or change an answer; your edits are merged."""
+    from mlops import template
+
+    with session(json) as s:
+        answers = settings_of(set_ or [])
+        done = template.update(s.project.root, answers, on_branch=branch, report=s.console.progress)
+        s.console.result(done.record())
+        s.console.say(done.show())
+        if done.unmerged:
+            raise MlopsError(
+                f"{len(done.unmerged)} file(s) could not be merged: docs/template-updates.md"
+            )
+
+
+def settings_of(pairs: list[str]) -> dict[str, str]:
+    """NAME=VALUE pairs as a dictionary.
+
+    Raises:
+        UsageError: one has no `=`.
+    """
+    wrong = [pair for pair in pairs if "=" not in pair]
+    if wrong:
+        raise UsageError(f"--set takes NAME=VALUE, not {', '.join(wrong)}")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def _names(s: Session, env: str | None) -> list[str]:
+    return [env] if env else s.project.environments
+
+
+def _states(s: Session, env: str | None) -> list[State]:
+    from mlops import wiring
+
+    return wiring.inspect(s.project, _names(s, env), s.workspace)
+
+
+def _show(s: Session, states: list[State]) -> None:
+    s.console.result([state.record() for state in states])
+    rows = [
+        (
+            state.environment,
+            "\N{CHECK MARK}" if state.requirement.met else "\N{BALLOT X}",
+            state.requirement.thing,
+            "" if state.requirement.met else state.requirement.remedy,
+        )
+        for state in states
+    ]
+    s.console.table(("environment", "", "what", "how to mend it"), rows)
+    missing = sum(not state.requirement.met for state in states)
+    if missing:
+        raise MlopsError(f"{missing} of {len(states)} are missing")
