@@ -92,7 +92,8 @@ def updates(folder: Path) -> dict[str, Callable[[], Run]]:
     releases = json.loads((TEMPLATE / "tests" / "releases.json").read_text(encoding="utf-8"))
     first = next(iter(releases.values()))
     cruft = [sys.executable, "-m", "cruft"]
-    create = ["create", str(template), "--no-input", "-d", "-o", str(folder), "--checkout", first]
+    create = ["create", str(template), "--no-input", "--default-config", "--output-dir", str(folder),
+              "--checkout", first]  # fmt: skip
     environment = variables() | {"TMPDIR": str(folder)}
     timed([*cruft, *create], environment=environment)
     project = folder / "churn-model"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import fnmatch
 import json
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,7 +41,8 @@ def count() -> dict[str, Counts]:
         inside = path.is_relative_to(PROJECT)
         name = path.relative_to(PROJECT if inside else ROOT).as_posix()
         lines = path.read_text(encoding="utf-8").splitlines()
-        rendered = not any(fnmatch.fnmatch(name, pattern) for pattern in plain)
+        above = [name, *(parent.as_posix() for parent in PurePosixPath(name).parents)]
+        rendered = not any(fnmatch.fnmatch(part, pattern) for part in above for pattern in plain)
         found[name if inside else f"../{name}"] = Counts(
             len(lines),
             rendered * sum("{{" in line for line in lines),
