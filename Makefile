@@ -45,6 +45,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	# Unrendered, the project has a pyproject.toml that is not TOML yet and a package without name.
 	$(BIN)/ruff check --ignore RUF200,N999 .
+	$(BIN)/python scripts/jinja_statistics.py
 
 clean:
 	rm -rf $(VENV) build

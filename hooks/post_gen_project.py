@@ -1,7 +1,7 @@
 """Keeps the chosen files, says what to do next and, where asked to, wires the workspaces.
 
-A pure function of the answers: standard library only, no network, no git, no clock, no prompts.
-Only MLOPS_WIRE=check or apply in the environment makes it start anything: see `wire`.
+Without MLOPS_WIRE a pure function of the answers: standard library only, no network, no git, no
+clock, no prompts, no other program. With MLOPS_WIRE=check or apply it goes on: see `wire`.
 """
 
 import json
@@ -20,10 +20,15 @@ def unless(answer, *values):
     return lambda answers: answers[answer] not in values
 
 
+def has(environment):
+    """The condition that an environment is there."""
+    return lambda answers: environment in answers["environments"].split("-")
+
+
 def separate(environment):
     """The condition that an environment is there and has a workspace of its own."""
     return lambda answers: (
-        environment in answers["__environments"] and answers["workspaces"] == "one-per-environment"
+        has(environment)(answers) and answers["workspaces"] == "one-per-environment"
     )
 
 
@@ -35,8 +40,8 @@ KEPT = {
     "LICENSE__mit": when("license", "MIT"),
     "LICENSE__proprietary": when("license", "proprietary"),
     ".azureml": unless("azure_subscription_id", ""),
-    ".azureml/test": when("environments", "dev-test-staging-prod"),
-    ".azureml/staging": unless("environments", "dev-prod"),
+    ".azureml/test": has("test"),
+    ".azureml/staging": has("staging"),
     ".azure-pipelines": when("ci_cd", "azure-devops"),
     ".github": when("ci_cd", "github-actions"),
     "docs/ci-cd__azure-devops.md": when("ci_cd", "azure-devops"),
@@ -53,8 +58,8 @@ KEPT = {
     "src/{package}/plots__regression.py": when("problem_type", "regression"),
     "src/{package}/score__classification.py": when("problem_type", "classification"),
     "src/{package}/score__regression.py": when("problem_type", "regression"),
-    "environments/test.yml": when("environments", "dev-test-staging-prod"),
-    "environments/staging.yml": unless("environments", "dev-prod"),
+    "environments/test.yml": has("test"),
+    "environments/staging.yml": has("staging"),
     "infrastructure": when("infrastructure", "bicep"),
     "infrastructure/dev.bicepparam": separate("dev"),
     "infrastructure/test.bicepparam": separate("test"),
@@ -97,15 +102,15 @@ def remove(path):
 
 
 def next_steps(answers):
-    """Three lines."""
-    steps = [
+    """Three lines that fit the answers."""
+    last = "make test     # linters, types, checks, tests"
+    if answers["azure_subscription_id"] and answers["infrastructure"] == "bicep":
+        last = "infrastructure/README.md     says how to make the Azure resources"
+    return [
         f"cd {answers['project_slug']}",
         "make demo     # the whole loop on this machine, without Azure",
-        "make test     # linters, types, checks, tests",
+        last,
     ]
-    if answers["azure_subscription_id"]:
-        steps[2] = "mlops workspaces plan     # what is missing in the workspaces"
-    return steps
 
 
 def wire(action):
@@ -116,11 +121,11 @@ def wire(action):
     """
     import subprocess
 
-    program = os.path.join(".venv", "Scripts" if os.name == "nt" else "bin", "mlops")
-    commands = [["make", "setup"], [program, "workspaces", action]]
     if action not in ("check", "apply"):
         print(f"MLOPS_WIRE is {action!r}: write check or apply, or leave it out")
         return
+    program = os.path.join(".venv", "Scripts" if os.name == "nt" else "bin", "mlops")
+    commands = [["make", "setup"], [program, "workspaces", action]]
     for number, command in enumerate(commands):
         print(f"$ {' '.join(command)}", flush=True)
         try:
@@ -137,7 +142,11 @@ def wire(action):
 
 
 def under_cruft_diff_or_update():
-    """Whether cruft makes this project only to compare it: then it lies in a temporary folder."""
+    """Whether cruft makes this project only to compare it.
+
+    cruft says so to nobody. It shows in the folder: one of Python's temporary ones. (A creation by
+    cruft into such a folder looks the same; it says nothing and wires nothing.)
+    """
     import re
     import tempfile
 

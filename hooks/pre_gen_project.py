@@ -6,6 +6,7 @@ A pure function of the answers: standard library only, no network, no clock, no 
 import collections
 import json
 import keyword
+import os
 import re
 import sys
 
@@ -17,25 +18,24 @@ GIVEN = json.loads(r"""{{ _cookiecutter | default({}) | tojson }}""")
 # Names that a package of the project would hide from its own imports, all of them packages in
 # constraints.txt or what these are imported as; and words that YAML takes for something else.
 TAKEN_NAMES = """
-aiohappyeyeballs aiohttp aiosignal alembic annotated_doc annotated_types anyio arrow asgiref
+aiohappyeyeballs aiohttp aiosignal alembic annotated_doc annotated_types anyio asgiref
 ast_serialize async_timeout attr attrs azure azure_ai_ml azure_common azure_core azure_identity
-azure_mgmt_core azure_storage_blob azureml azureml_mlflow binaryornot blinker cachetools certifi
-cffi cfgv charset_normalizer click cloudpickle colorama contourpy cookiecutter cruft cryptography
-cycler data databricks_sdk dateutil distlib docker exceptiongroup false fastapi filelock flask
-flask_cors fonttools frozenlist git gitdb gitpython google google_api_core google_auth graphene
-graphql_core graphql_relay greenlet gunicorn h11 huey identify idna importlib_metadata
-inference_schema iniconfig isodate itsdangerous jinja2 joblib jsonpickle jsonschema jwt kiwisolver
-librt mako markdown_it_py markupsafe marshmallow matplotlib mdurl mlflow mlflow_skinny
-mlflow_tracing mlops msal msal_extensions msrest multidict mypy mypy_extensions n no nodeenv null
-numpy oauthlib off on opencensus opencensus_context opentelemetry_api opentelemetry_sdk packaging
-pandas pandera pathspec pillow platformdirs pluggy pre_commit prettytable propcache proto_plus
-protobuf psutil pyarrow pyasn1 pyasn1_modules pycparser pydantic pydantic_core pydantic_settings
-pydash pygments pyjwt pyparsing pytest python_dateutil python_discovery python_dotenv
-python_slugify pytz pywin32 pyyaml referencing requests requests_oauthlib rich rpds_py ruff
-scikit_learn scipy shellingham six sklearn skops slugify smmap sqlalchemy sqlparse src starlette
-strictyaml tests text_unidecode threadpoolctl toml tomli tqdm true typeguard typer types_pyyaml
-typing_extensions typing_inspect typing_inspection tzdata urllib3 uvicorn virtualenv waitress
-wcwidth werkzeug wrapt y yaml yamllint yarl yes zipp
+azure_mgmt_core azure_storage_blob azureml azureml_mlflow blinker cachetools certifi cffi cfgv
+charset_normalizer click cloudpickle colorama contourpy cryptography cycler data databricks_sdk
+dateutil distlib docker exceptiongroup false fastapi filelock flask flask_cors fonttools
+frozenlist git gitdb gitpython google google_api_core google_auth graphene graphql_core
+graphql_relay greenlet gunicorn h11 huey identify idna importlib_metadata inference_schema
+iniconfig isodate itsdangerous jinja2 joblib jsonpickle jsonschema jwt kiwisolver librt mako
+markdown_it_py markupsafe marshmallow matplotlib mdurl mlflow mlflow_skinny mlflow_tracing mlops
+msal msal_extensions msrest multidict mypy mypy_extensions n no nodeenv null numpy oauthlib off on
+opencensus opencensus_context opentelemetry_api opentelemetry_sdk packaging pandas pandera
+pathspec pillow platformdirs pluggy pre_commit prettytable propcache proto_plus protobuf psutil
+pyarrow pyasn1 pyasn1_modules pycparser pydantic pydantic_core pydantic_settings pydash pygments
+pyjwt pyparsing pytest python_dateutil python_discovery python_dotenv pytz pywin32 pyyaml
+referencing requests requests_oauthlib rich rpds_py ruff scikit_learn scipy shellingham six
+sklearn skops smmap sqlalchemy sqlparse src starlette strictyaml tests threadpoolctl tomli tqdm
+true typeguard typer types_pyyaml typing_extensions typing_inspect typing_inspection tzdata
+urllib3 uvicorn virtualenv waitress wcwidth werkzeug wrapt y yaml yamllint yarl yes zipp
 """
 UUID = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 EMAIL = r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+"
@@ -49,7 +49,7 @@ Problem = collections.namedtuple("Problem", "answer value rule instead")
 
 
 def problems(answers, given):
-    """All problems of the answers, each with a value that would do.
+    """All problems of the answers, each with a value that is valid.
 
     `given` holds the answers as they were before cookiecutter rendered them.
     """
@@ -60,15 +60,18 @@ def problems(answers, given):
             found.append(Problem(name, text, "write a text", repair("")))
         elif broken := rule(text) or rule_of_rendering(name, text, given):
             found.append(Problem(name, text, broken, repair(text)))
+    if answers["azure_subscription_id"] and not answers["azure_location"]:
+        rule = "a subscription needs a region (`az account list-locations --query [].name`)"
+        found.append(Problem("azure_location", "", rule, "westeurope"))
     return found
 
 
 def rule_of_rendering(name, text, given):
-    """Why text with Jinja's brackets will not do: every update renders the answers again."""
+    """Why text with Jinja's brackets is not valid: every update renders the answers again."""
     before = given.get(name)
     if re.search(JINJA, text) or (name in PLAIN and re.search(JINJA, str(before or ""))):
         marks = ", ".join("{" + mark for mark in "#%{")
-        return f"write it without {marks}: cookiecutter and cruft take them for a program"
+        return f"write it without {marks}: cookiecutter and cruft take them for template code"
     return ""
 
 
@@ -76,8 +79,8 @@ def rule_of_line(longest):
     """The rule of a text in one line."""
 
     def rule(text):
-        if not 1 <= len(text) <= longest or text != text.strip() or re.search(f"[{UNSEEN}]", text):
-            return f"write one line of 1 to {longest} characters, without spaces around it"
+        if not text.strip() or len(text) > longest or re.search(f"[{UNSEEN}]", text):
+            return f"write one line of 1 to {longest} characters"
         return ""
 
     return rule
@@ -85,8 +88,10 @@ def rule_of_line(longest):
 
 def rule_of_description(text):
     """The rule of a text in one or more lines."""
-    if not text.strip() or len(text) > 1000 or re.search(f"[{UNSEEN}]", text.replace("\n", "")):
-        return "write 1 to 1000 characters that can be seen"
+    if len(text) > 1000 or re.search(f"[{UNSEEN}]", text.replace("\n", "")):
+        return (
+            "write at most 1000 characters, line breaks among them, but no other control characters"
+        )
     return ""
 
 
@@ -135,7 +140,7 @@ def rule_of_id(command):
 
 def rule_of_location(text):
     """The rule of a region's name."""
-    if not re.fullmatch(r"[a-z]+[a-z0-9]*", text):
+    if text and not re.fullmatch(r"[a-z]+[a-z0-9]*", text):
         return "write the name of a region (`az account list-locations --query [].name`)"
     return ""
 
@@ -156,20 +161,20 @@ def without_jinja(text):
 
 
 def description_of(text):
-    """A text in one or more lines that would do."""
+    """A text in one or more lines that is valid."""
     lines = (line_of(1000, "")(line) for line in text.splitlines())
     return "\n".join(lines).strip()[:1000].strip() or "A machine learning model."
 
 
 def slug_of(text):
-    """A short name that would do."""
+    """A short name that is valid."""
     words = re.findall(r"[a-z0-9]+", text.lower())
     good = "-".join(words).lstrip("0123456789-")[:18].strip("-")
-    return good if good and not rule_of_slug(good) else f"{good[:12]}-model".lstrip("-")
+    return good if good and not rule_of_slug(good) else f"{good[:12].strip('-')}-model".lstrip("-")
 
 
 def prefix_of(text):
-    """A prefix that would do."""
+    """A prefix that is valid."""
     good = re.sub(r"[^a-z0-9]", "", text.lower()).lstrip("0123456789")[:11]
     return good if not rule_of_prefix(good) else "mlmodel"
 
@@ -180,12 +185,12 @@ def location_of(text):
     return good if not rule_of_location(good) else "westeurope"
 
 
-# Each text answer, its rule, and what makes a value that would do of one that will not.
+# Each text answer, its rule, and what makes a value that is valid of one that is not.
 RULES = [
     ("project_name", rule_of_line(100), line_of(100, "Churn Model")),
     ("project_slug", rule_of_slug, slug_of),
     ("description", rule_of_description, description_of),
-    ("team", rule_of_line(50), line_of(50, "Data Science")),
+    ("team", rule_of_line(100), line_of(100, "Data Science")),
     ("contact_email", rule_of_email, lambda text: "team@example.com"),
     ("azure_subscription_id", rule_of_id("az account show --query id"), lambda text: ""),
     ("azure_tenant_id", rule_of_id("az account show --query tenantId"), lambda text: ""),
@@ -197,41 +202,35 @@ PLAIN = ("project_name", "description", "team")
 
 
 def again(answers, found):
-    """The command that goes on with what was answered, and with values that would do."""
-    import shlex
-
+    """The commands that go on with what was answered, and with values that are valid."""
     corrected = {problem.answer: problem.instead for problem in found}
-    public = {name: text for name, text in answers.items() if not name.startswith("_")}
-    template, output = answers["_template"], answers.get("_output_dir")
-    if "_commit" in answers:
-        create = {**public, **corrected}
-        return (
-            f"  cruft create --no-input {shlex.quote(template)} "
-            f"--extra-context {shlex.quote(json.dumps(create))}\n"
-            f"or, in a project that is there already:\n"
-            f"  cruft update --variables-to-update {shlex.quote(json.dumps(corrected))}"
-        )
-    defaults = default_answers(answers["_repo_dir"])
-    changed = {name: text for name, text in public.items() if text != defaults.get(name)}
-    words = ["cookiecutter", "--no-input", "--output-dir", output, template]
-    words += [f"{name}={text}" for name, text in {**changed, **corrected}.items()]
-    return "  " + " ".join(shlex.quote(word) for word in words)
+    public = {name: text for name, text in answers.items() if not name.startswith("_")} | corrected
+    words = ["--no-input", "--output-dir", os.path.dirname(os.getcwd())]
+    if "_commit" not in answers:
+        words += ["--checkout", answers["_checkout"]] if answers["_checkout"] else []
+        words += [answers["_template"], *(f"{name}={text}" for name, text in public.items())]
+        return "  " + in_a_shell(["cookiecutter", *words])
+    words += ["--checkout", answers["_commit"], "--extra-context", json.dumps(public)]
+    create = in_a_shell(["cruft", "create", answers["_template"], *words])
+    update = in_a_shell(["cruft", "update", "--variables-to-update", json.dumps(corrected)])
+    return f"  {create}\nor, in a project that is there already:\n  {update}"
 
 
-def default_answers(folder):
-    """The default answers of the template: of choices the first."""
-    with open(f"{folder}/cookiecutter.json", encoding="utf-8") as file:
-        defaults = json.load(file)
-    return {n: value[0] if isinstance(value, list) else value for n, value in defaults.items()}
+def in_a_shell(words):
+    """The command line that hands these words to a program unchanged."""
+    import shlex
+    import subprocess
+
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
 def main():
-    """Exit with 1 and a message if an answer will not do."""
+    """Exit with 1 and a message if an answer is not valid."""
     found = problems(ANSWERS, GIVEN)
     if not found:
         return
-    count = "1 answer" if len(found) == 1 else f"{len(found)} answers"
-    lines = [f"{count} will not do; nothing was generated:"]
+    count = "1 answer is" if len(found) == 1 else f"{len(found)} answers are"
+    lines = [f"{count} not valid; nothing was changed:"]
     for problem in found:
         value = repr(problem.value)
         lines.append(f"  {problem.answer} = {value if len(value) <= 80 else value[:77] + '...'}")

@@ -10,12 +10,20 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from cookiecutter.main import cookiecutter
 
 TEMPLATE = Path(__file__).resolve().parents[1]
 SCRATCH = Path(tempfile.mkdtemp(prefix="template-tests-"))
+
+
+def not_here(what: str) -> NoReturn:
+    """End a test for want of something: skipped, but failed where CI promises to have it all."""
+    if os.environ.get("NOTHING_SKIPPED"):
+        pytest.fail(what)
+    pytest.skip(what)
 
 
 def generate(folder: Path, **answers: str) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from .conftest import TEMPLATE, files_of, generate
+from .conftest import TEMPLATE, commit_all, files_of, generate, template_repository
 from .matrix import SUBSCRIPTION
 
 GUIDE = TEMPLATE / "docs" / "bootstrapping.md"
@@ -206,6 +206,36 @@ def test_a_machine_without_make_keeps_the_project_too(tmp_path: Path) -> None:
     )  # fmt: skip
     assert "make setup && .venv/bin/mlops workspaces apply" in done.stdout
     assert (tmp_path / "out" / "churn-model" / "pyproject.toml").is_file()
+
+
+def test_cruft_wires_at_a_creation_and_never_at_a_difference_or_an_update(
+    tmp_path: Path, fake_make: Path
+) -> None:
+    template = template_repository()
+    environment = {
+        **os.environ, "MLOPS_WIRE": "apply", "HOME": str(tmp_path),
+        "PATH": f"{fake_make}{os.pathsep}{os.environ['PATH']}",
+    }  # fmt: skip
+
+    def cruft(*words: str, folder: Path) -> str:
+        command = [sys.executable, "-m", "cruft", *words]
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=True
+        )
+        return done.stdout + done.stderr
+
+    said = cruft("create", str(template), "--no-input", folder=tmp_path)
+    project = tmp_path / "churn-model"
+    assert "$ .venv/bin/mlops workspaces apply" in said
+    assert (project / "called").read_text() == "workspaces apply\n"
+    (project / "called").unlink()
+    commit_all(project)
+    answers = json.dumps({"ci_cd": "none"})
+    update = ("update", "--skip-apply-ask", "--variables-to-update", answers)
+    for words in (("diff",), update):
+        assert "mlops workspaces" not in cruft(*words, folder=project), words
+    assert not (project / "called").exists()
+    assert not (project / ".github").exists()
 
 
 def test_an_unknown_wish_is_named(tmp_path: Path, fake_make: Path) -> None:

@@ -169,13 +169,6 @@ def test_the_sample_tables_are_what_their_scripts_write(tmp_path: Path) -> None:
         )
 
 
-def test_jinja_stays_in_the_few_files_that_carry_answers() -> None:
-    script = TEMPLATE / "scripts" / "jinja_statistics.py"
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
-    print(done.stdout)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def test_help_imports_nothing_heavy() -> None:
     heavy = ["mlflow", "sklearn", "pandas", "numpy", "pyarrow", "pandera", "azure", "pydantic"]
     code = f"import sys, mlops.cli; print([name for name in {heavy} if name in sys.modules])"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mlops import release
+from mlops import promotion, release
 from mlops.console import Console
 from mlops.documents import InvalidFile
 from mlops.errors import UsageError
@@ -141,7 +141,7 @@ def test_the_command_after_a_promotion_is_one_that_the_environment_has(
 ) -> None:
     found = find_project(serve_only(project, kind))
     environments = [found.environment(name) for name in ("staging", "prod")]
-    assert [release.next_command(found, each) for each in environments] == commands
+    assert [promotion.next_command(found, each) for each in environments] == commands
 
 
 @pytest.mark.parametrize("kind", ["online", "batch"])

@@ -36,7 +36,7 @@ SECONDS_TO_END = 20
 
 # Takes versions 1 and 2 of dev into prod, in one process, as the commands would.
 RELEASE = """
-from mlops import release, training
+from mlops import promotion, release, training
 from mlops.project import find_project
 from mlops.workspaces import open_workspace
 project = find_project()
@@ -44,7 +44,7 @@ dev, staging, prod = [open_workspace(project, name) for name in project.environm
 training.train(project, dev, settings={"learning_rate": "0.08"}, report=print)
 for number in (1, 2):
     for source, target in ((dev, staging), (staging, prod)):
-        version, _ = release.promote(project, source, target, number, report=print)
+        version, _ = promotion.promote(project, source, target, number, report=print)
         release.deploy(target, version.number, report=print)
         release.rollout(target, version.number, report=print)
 staging.close(), prod.close()

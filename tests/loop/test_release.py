@@ -16,13 +16,13 @@ ANSWERS = "columns = {name: answers[name].tolist() for name in answers.columns}"
 
 # Trains version 3 and brings it to where versions 1 and 2 are.
 THIRD = """
-from mlops import release, training
+from mlops import promotion, release, training
 from mlops.project import find_project
 from mlops.workspaces import open_workspace
 project = find_project()
 dev, staging = [open_workspace(project, name) for name in project.environments[:2]]
 training.train(project, dev, settings={"max_iterations": "90"}, report=print)
-release.promote(project, dev, staging, 3, report=print)
+promotion.promote(project, dev, staging, 3, report=print)
 release.deploy(staging, 3, report=print)
 release.rollout(staging, 3, report=print)
 staging.close()

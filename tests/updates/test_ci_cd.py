@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import cruft as cruft_commands
@@ -29,55 +28,115 @@ def shell_steps(project: Path, ci_cd: str) -> list[str]:
     return [step["bash"] for step in steps if "bash" in step and "make setup" not in step["bash"]]
 
 
-@pytest.mark.parametrize("ci_cd", ["github-actions", "azure-devops"])
-@pytest.mark.parametrize("conflict", [False, True], ids=["merged", "conflict"])
-def test_the_update_of_the_ci_cd_pushes_a_branch_and_asks_for_a_pull_request(
-    ci_cd: str, conflict: bool, template: Path, tmp_path: Path
-) -> None:
-    made = cruft_commands.create(
+# Stands for `gh` and `az`: it knows the pull requests that it made, and can be made to fail.
+PLATFORM = """#!/bin/sh
+case "$*" in
+  *"pr list"*) grep -c . "$PLATFORM/made" 2>/dev/null || echo 0 ;;
+  *"pr create"*) [ -z "$PLATFORM_FAILS" ] || exit 1; echo "$@" >> "$PLATFORM/made" ;;
+esac
+"""
+TOKENS = {"GH_TOKEN": "", "AZURE_DEVOPS_EXT_PAT": "", "BUILD_SOURCEBRANCHNAME": "main"}
+
+
+class Platform:
+    """A CI/CD platform: a repository, and runs of its weekly update in a fresh clone each."""
+
+    def __init__(self, folder: Path, project: Path, ci_cd: str) -> None:
+        self.folder, self.ci_cd = folder, ci_cd
+        self.origin = folder / "origin.git"
+        git(folder, "clone", "-q", "--bare", str(project), str(self.origin))
+        for name in ("gh", "az"):
+            (folder / name).write_text(PLATFORM)
+            (folder / name).chmod(0o755)
+
+    def run(self, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run the update as the platform does: up to the first step that fails."""
+        clone = Path(tempfile.mkdtemp(dir=self.folder)) / "clone"
+        git(self.folder, "clone", "-q", str(self.origin), str(clone))
+        if self.ci_cd == "azure-devops":  # whose checkout is of a commit, not of a branch
+            git(clone, "checkout", "-q", "--detach")
+        programs = clone / ".venv" / "bin"
+        programs.mkdir(parents=True)
+        (programs / "mlops").write_text(f'#!/bin/sh\nexec {sys.executable} -m mlops "$@"\n')
+        (programs / "mlops").chmod(0o755)
+        (programs / "python").symlink_to(sys.executable)
+        environment = {
+            **os.environ, **TOKENS, "PLATFORM": str(self.folder), "HOME": str(clone.parent),
+            "PATH": f"{self.folder}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(clone / "src"), "RUNNER_TEMP": str(clone.parent),
+            "AGENT_TEMPDIRECTORY": str(clone.parent), **variables,
+        }  # fmt: skip
+        for step in shell_steps(clone, self.ci_cd):
+            done = subprocess.run(
+                ["bash", "-e", "-c", step],
+                cwd=clone,
+                env=environment,
+                capture_output=True,
+                text=True,
+            )
+            if done.returncode:
+                break
+        return done
+
+    def branches(self) -> list[str]:
+        """The branches of the repository."""
+        return git(self.origin, "branch", "--list", "--format=%(refname:short)").split()
+
+    def pull_requests(self) -> list[str]:
+        """How each pull request was asked for."""
+        made = self.folder / "made"
+        return made.read_text(encoding="utf-8").splitlines() if made.is_file() else []
+
+
+@pytest.fixture(params=["github-actions", "azure-devops"])
+def ci_cd(request: pytest.FixtureRequest) -> str:
+    """A platform's name."""
+    return str(request.param)
+
+
+@pytest.fixture
+def made(ci_cd: str, template: Path, tmp_path: Path) -> Path:
+    """A project of v0.9.0 with that CI/CD."""
+    project = cruft_commands.create(
         str(template), output_dir=tmp_path / "made", no_input=True, default_config=True,
         checkout="v0.9.0", extra_context={"ci_cd": ci_cd},
     )  # fmt: skip
-    if conflict:
-        replace("environments/prod.yml", "p95_ms: 500", "p95_ms: 300")(Path(made))
-    commit_all(Path(made))
-    origin, clone = tmp_path / "origin.git", tmp_path / "clone"
-    git(tmp_path, "clone", "-q", "--bare", str(made), str(origin))
-    git(tmp_path, "clone", "-q", str(origin), str(clone))
-    if ci_cd == "azure-devops":  # whose checkout is of a commit, not of a branch
-        git(clone, "checkout", "-q", "--detach")
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    for name in ("gh", "az"):
-        (tools / name).write_text(f'#!/bin/sh\necho {name} "$@" >> {tmp_path}/asked\n')
-        (tools / name).chmod(0o755)
-    program = clone / ".venv" / "bin" / "mlops"
-    program.parent.mkdir(parents=True)
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m mlops "$@"\n')
-    program.chmod(0o755)
-    environment = {
-        **os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(clone / "src"), "HOME": str(tmp_path),
-    }  # fmt: skip
-    statuses = [
-        subprocess.call(["bash", "-eo", "pipefail", "-c", step], cwd=clone, env=environment)
-        for step in shell_steps(clone, ci_cd)
-    ]
-    branches = git(origin, "branch", "--list", "--format=%(refname:short)").split()
-    if conflict:
-        assert statuses[0] == 1
-        return
-    assert statuses == [0, 0]
-    assert branches == ["main", "template-update/v0.10.0"]
-    asked = (tmp_path / "asked").read_text(encoding="utf-8")
-    assert re.search(r"pr create .*template-update/v0.10.0", asked)
-    # The next week nothing is new: the branch is there, and nobody is asked again.
-    again = tmp_path / "again"
-    git(tmp_path, "clone", "-q", str(origin), str(again))
-    shutil.copytree(clone / ".venv", again / ".venv")
-    environment["PYTHONPATH"] = str(again / "src")
-    (tmp_path / "asked").write_text("")
-    for step in shell_steps(again, ci_cd):
-        command = ["bash", "-eo", "pipefail", "-c", step]
-        assert subprocess.call(command, cwd=again, env=environment) == 0
-    assert "pr create" not in (tmp_path / "asked").read_text(encoding="utf-8")
+    commit_all(Path(project))
+    return Path(project)
+
+
+def test_a_release_becomes_one_branch_and_one_pull_request(
+    ci_cd: str, made: Path, tmp_path: Path
+) -> None:
+    platform = Platform(tmp_path, made, ci_cd)
+    done = platform.run()
+    assert done.returncode == 0, done.stderr
+    assert platform.branches() == ["main", "template-update/v0.10.0"]
+    (asked,) = platform.pull_requests()
+    assert "template-update/v0.10.0" in asked and "Update the template: v0.10.0" in asked
+    # The next week nothing is new.
+    assert platform.run().returncode == 0
+    assert platform.pull_requests() == [asked]
+
+
+def test_a_pull_request_that_could_not_be_opened_is_opened_the_next_time(
+    ci_cd: str, made: Path, tmp_path: Path
+) -> None:
+    platform = Platform(tmp_path, made, ci_cd)
+    assert platform.run(PLATFORM_FAILS="yes").returncode == 1
+    assert platform.pull_requests() == []
+    assert platform.run().returncode == 0
+    assert len(platform.pull_requests()) == 1
+
+
+def test_a_conflict_fails_with_the_files_name_and_pushes_nothing(
+    ci_cd: str, made: Path, tmp_path: Path
+) -> None:
+    replace("environments/prod.yml", "p95_ms: 500", "p95_ms: 300")(made)
+    commit_all(made, "edit")
+    platform = Platform(tmp_path, made, ci_cd)
+    done = platform.run()
+    assert done.returncode == 1
+    assert "1 file(s) could not be merged: environments/prod.yml" in done.stderr
+    assert platform.branches() == ["main"]
+    assert platform.pull_requests() == []

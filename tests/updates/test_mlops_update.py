@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cruft as cruft_commands
 import pytest
 
 from tests.conftest import commit_all, run_mlops
 
-from .conftest import git, replace
+from .conftest import append, git, replace
 
 
 def updated(project: Path, *arguments: str, status: int = 0) -> dict[str, Any]:
@@ -33,7 +35,7 @@ def test_an_update_brings_the_newest_release_and_not_what_came_after(project: Pa
     link = json.loads((project / ".cruft.json").read_text(encoding="utf-8"))
     assert link["checkout"] == "v0.10.0"
     commit_all(project, "update")
-    assert "nothing to do: this is v0.10.0 already" in run_mlops(project, "update").stdout
+    assert "v0.10.0: nothing to do, it is here" in run_mlops(project, "update").stdout
 
 
 def test_an_update_on_a_branch_is_a_commit_of_its_own(project: Path) -> None:
@@ -43,7 +45,7 @@ def test_an_update_on_a_branch_is_a_commit_of_its_own(project: Path) -> None:
     assert git(project, "log", "-1", "--format=%s") == "Update the template: v0.10.0\n"
     git(project, "switch", "-q", "main")
     said = run_mlops(project, "update", "--branch").stdout
-    assert "nothing to do: template-update/v0.10.0 is there already" in said
+    assert "nothing to do, it is on the branch template-update/v0.10.0 already" in said
     assert git(project, "status", "--porcelain") == ""
 
 
@@ -55,8 +57,63 @@ def test_a_conflict_is_shown_named_and_ends_with_1(project: Path) -> None:
     text = (project / "environments" / "prod.yml").read_text(encoding="utf-8")
     assert re.search(r"<<<<<<<.*p95_ms: 300.*=======.*p95_ms: 400.*>>>>>>>", text, re.DOTALL)
     git(project, "reset", "-q", "--hard")
-    said = run_mlops(project, "update", status=1)
-    assert "environments/prod.yml" in said.stdout and "<<<<<<<" not in said.stdout
+    # What the message says to give up with leaves all as it was.
+    said = run_mlops(project, "update", "--branch", status=1)
+    assert "could not be merged: environments/prod.yml" in said.stderr
+    give_up = said.stdout.strip().splitlines()[-1]
+    subprocess.run(["bash", "-ec", give_up], cwd=project, check=True, capture_output=True)
+    assert git(project, "status", "--porcelain") == ""
+    assert git(project, "branch", "--format=%(refname:short)") == "main\n"
+
+
+def test_a_file_that_the_template_removes_and_the_user_edited_is_named(project: Path) -> None:
+    append(".github/workflows/integration.yml", "# ours\n")(project)
+    commit_all(project, "edit")
+    done = updated(project, "--set", "ci_cd=none", status=1)
+    assert done["unmerged"] == [".github/workflows/integration.yml"]
+    assert not (project / ".github" / "workflows" / "template-update.yml").exists()
+    assert (project / ".github" / "workflows" / "integration.yml").is_file()
+
+
+@pytest.mark.parametrize("answer", ["project_slug=other", "problem_type=regression"])
+def test_an_answer_that_the_users_own_files_are_made_for_stays(answer: str, project: Path) -> None:
+    said = run_mlops(project, "update", "--set", answer, status=2).stderr
+    assert "cannot be changed" in said and "make a new project" in said
+    assert git(project, "status", "--porcelain") == ""
+
+
+def test_another_value_of_the_same_answer_is_another_branch(project: Path) -> None:
+    one = updated(project, "--set", "ci_cd=none", "--branch")
+    git(project, "switch", "-q", "main")
+    two = updated(project, "--set", "ci_cd=azure-devops", "--branch")
+    assert (one["branch"], two["branch"]) == (
+        "template-update/ci_cd-none",
+        "template-update/ci_cd-azure-devops",
+    )
+
+
+def test_a_commit_that_is_refused_says_where_the_update_is(project: Path) -> None:
+    hook = project / ".git" / "hooks" / "pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho not today >&2\nexit 1\n")
+    hook.chmod(0o755)
+    said = run_mlops(project, "update", "--branch", status=1).stderr
+    assert "not today" in said
+    assert "the update is staged on the branch template-update/v0.10.0" in said
+
+
+def test_a_link_that_a_merge_broke_is_named(project: Path) -> None:
+    append(".cruft.json", "<<<<<<< ours\n")(project)
+    assert ".cruft.json: this is not JSON" in run_mlops(project, "update", status=2).stderr
+
+
+def test_a_project_that_is_newer_than_the_release_keeps_what_it_has(
+    template: Path, tmp_path: Path
+) -> None:
+    made = Path(cruft_commands.create(str(template), output_dir=tmp_path, no_input=True))
+    commit_all(made)
+    assert "v0.10.0: nothing to do" in run_mlops(made, "update").stdout
+    assert git(made, "status", "--porcelain") == ""
 
 
 def test_another_answer_stays_on_the_release(project: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import TEMPLATE, commit_all, cruft, generated, run_mlops
+from tests.conftest import TEMPLATE, commit_all, cruft, generated, not_here, run_mlops
 from tests.matrix import Answers
 
 from .conftest import EDITS, RELEASES, assert_merged, content_of, git, project_of
@@ -24,7 +24,7 @@ def release(request: pytest.FixtureRequest) -> str:
     commit = RELEASES[request.param]
     known = ["git", "cat-file", "-e", f"{commit}^{{commit}}"]
     if subprocess.run(known, cwd=TEMPLATE, capture_output=True).returncode:
-        pytest.skip(f"the commit of {request.param} is not in this clone; `git fetch --unshallow`")
+        not_here(f"the commit of {request.param} is not in this clone; `git fetch --unshallow`")
     return str(request.param)
 
 

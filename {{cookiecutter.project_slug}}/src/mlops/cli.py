@@ -107,7 +107,7 @@ def promote(
     json: Json = False,
 ) -> None:
     """Take a tested model version into the next environment, through its gate."""
-    from mlops import release
+    from mlops import promotion
 
     with session(json) as s:
         if to and env and to != env:
@@ -117,13 +117,13 @@ def promote(
         if name is None:
             raise UsageError(f"{from_} is the last environment; there is none to promote to")
         target = s.workspace(name)
-        received, decision = release.promote(
+        received, decision = promotion.promote(
             s.project, source, target, version, report=s.console.progress
         )
         s.console.result({"version": received.number, "decision": decision.record()})
         say_decision(s.console, decision)
         s.console.say(f"{received.origin} is now {received} of {name}")
-        s.console.say(f"next: {release.next_command(s.project, target.environment)}")
+        s.console.say(f"next: {promotion.next_command(s.project, target.environment)}")
 
 
 @app.command(epilog="Example: mlops deploy --env staging")

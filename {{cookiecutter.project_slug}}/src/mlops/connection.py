@@ -25,7 +25,8 @@ def is_connected(project: Project, environment: Environment) -> bool:
         found = json.loads(connection_file(project, environment).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return bool(found == _connection(environment))
+    wanted = _connection(environment)
+    return isinstance(found, dict) and wanted == {key: found.get(key) for key in wanted}
 
 
 def connect(project: Project, environment: Environment) -> None:

@@ -36,6 +36,15 @@ class Console:
         if not self._answered:
             self.result({"error": message, "exit_status": status})
 
+    def tick(self, done: bool) -> str:
+        """A tick or a cross; a word where the output's encoding has no such sign."""
+        sign, word = ("\N{CHECK MARK}", "ok") if done else ("\N{BALLOT X}", "missing")
+        try:
+            sign.encode(sys.stdout.encoding or "ascii")
+        except UnicodeEncodeError:
+            return word
+        return sign
+
     def table(
         self, head: tuple[str, ...], rows: Sequence[tuple[str, ...]], title: str = ""
     ) -> None:

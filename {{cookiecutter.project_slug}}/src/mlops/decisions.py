@@ -80,3 +80,8 @@ def now() -> str:
 
 def _show(value: float | str | None) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def refusal(what: str, decision: Decision) -> str:
+    """What was refused, and a line for each rule that said so."""
+    return what + ":\n" + "\n".join(f"  {line}" for line in decision.refusals)

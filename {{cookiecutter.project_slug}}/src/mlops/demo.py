@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlops import release, training
+from mlops import promotion, release, training
 from mlops.checks import check_project
 from mlops.console import number
 from mlops.contract import load_contract
@@ -23,6 +23,7 @@ from mlops.inference import score_table
 from mlops.probes import request_body
 from mlops.project import Project
 from mlops.status import status_of
+from mlops.versions import contract_of
 from mlops.workspaces import ModelVersion, Report, Response, Workspace
 
 # What the second model of the demo is trained with, so that there is a challenger.
@@ -151,7 +152,7 @@ class _Demo:
     def invoke(self, version: ModelVersion) -> None:
         """Send a request to the online endpoint."""
         with self.stage(f"invoke in {self.path[-1]}"):
-            rows = release.contract_of(self.final, version).examples(1)
+            rows = contract_of(self.final, version).examples(1)
             self.account.answer = self.final.invoke(request_body(rows))
 
     def score(self) -> None:
@@ -183,7 +184,7 @@ class _Demo:
     def _promote(self, title: str, version: ModelVersion, target: Workspace) -> ModelVersion:
         with self.stage(f"promote the {title} model to {target.environment.name}"):
             source = self.workspace(version.environment)
-            received, decision = release.promote(
+            received, decision = promotion.promote(
                 self.project, source, target, version.number, report=self.report
             )
         self.account.decisions.append(decision)

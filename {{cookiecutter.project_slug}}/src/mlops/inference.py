@@ -9,7 +9,7 @@ from typing import Any
 from mlops.contract import load_contract
 from mlops.errors import Refused, UsageError
 from mlops.project import Environment
-from mlops.release import find_version
+from mlops.versions import find_version
 from mlops.workspaces import ModelVersion, Report, Response, Workspace
 
 

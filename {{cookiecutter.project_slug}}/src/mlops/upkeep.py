@@ -23,11 +23,16 @@ workspaces = typer.Typer(
 def plan(env: Every = None, json: Json = False) -> None:
     """Show what `apply` would make; nothing is changed."""
     with session(json) as s:
-        missing = [state for state in _states(s, env) if not state.requirement.met]
+        missing = [state for state in _states(s, env) if not state.requirement.satisfied]
         s.console.result([state.record() for state in missing])
         for state in missing:
-            s.console.say(f"+ {state.environment}: {state.requirement.thing}")
-        s.console.say(f"{len(missing)} to make" if missing else "nothing to do")
+            needed = state.requirement
+            if needed.makeable:
+                s.console.say(f"+ {state.environment}: {needed.name}")
+            else:
+                s.console.say(f"! {state.environment}: {needed.name}: {needed.remedy}")
+        to_make = sum(state.requirement.makeable for state in missing)
+        s.console.say(f"{to_make} to make" if missing else "nothing to do")
 
 
 @workspaces.command(epilog="Example: mlops workspaces apply --env dev")
@@ -67,9 +72,8 @@ def update(
         s.console.result(done.record())
         s.console.say(done.show())
         if done.unmerged:
-            raise MlopsError(
-                f"{len(done.unmerged)} file(s) could not be merged: docs/template-updates.md"
-            )
+            files = ", ".join(done.unmerged)
+            raise MlopsError(f"{len(done.unmerged)} file(s) could not be merged: {files}")
 
 
 def settings_of(pairs: list[str]) -> dict[str, str]:
@@ -99,13 +103,13 @@ def _show(s: Session, states: list[State]) -> None:
     rows = [
         (
             state.environment,
-            "\N{CHECK MARK}" if state.requirement.met else "\N{BALLOT X}",
-            state.requirement.thing,
-            "" if state.requirement.met else state.requirement.remedy,
+            s.console.tick(state.requirement.satisfied),
+            state.requirement.name,
+            "" if state.requirement.satisfied else state.requirement.remedy,
         )
         for state in states
     ]
     s.console.table(("environment", "", "what", "how to mend it"), rows)
-    missing = sum(not state.requirement.met for state in states)
+    missing = sum(not state.requirement.satisfied for state in states)
     if missing:
         raise MlopsError(f"{missing} of {len(states)} are missing")

@@ -24,14 +24,19 @@ class State:
         """The state as JSON holds it."""
         return {
             "environment": self.environment,
-            "what": self.requirement.thing,
-            "met": self.requirement.met,
-            "remedy": "" if self.requirement.met else self.requirement.remedy,
+            "what": self.requirement.name,
+            "satisfied": self.requirement.satisfied,
+            "remedy": "" if self.requirement.satisfied else self.requirement.remedy,
         }
 
 
 def inspect(project: Project, names: Sequence[str], workspace: Open) -> list[State]:
-    """What each environment needs, and whether it is there; changes nothing."""
+    """What each environment needs, and whether it is there; changes nothing.
+
+    Raises:
+        UsageError: an environment's workspace cannot be opened from here.
+        InvalidFile: an environment's file says something wrong.
+    """
     states = []
     for name in names:
         environment = project.environment(name)
@@ -42,20 +47,28 @@ def inspect(project: Project, names: Sequence[str], workspace: Open) -> list[Sta
 
 
 def apply(project: Project, names: Sequence[str], workspace: Open, *, report: Report) -> int:
-    """Make what is missing in each environment; the number of things that were made."""
+    """Make what is missing in each environment; the number of things that were made.
+
+    Raises:
+        UsageError: an environment's workspace cannot be opened from here.
+        InvalidFile: an environment's file says something wrong.
+        MlopsError: something could not be made; run it again when that is mended.
+    """
     made = 0
     for name in names:
         environment = project.environment(name)
         connection = _connection(project, environment)
-        if not connection.met:
-            report(f"{name}: {connection.thing} ...")
+        if not connection.satisfied:
+            report(f"{name}: making {connection.name} ...")
             connect(project, environment)
             made += 1
         opened = workspace(name)
         with opened.lock():
-            missing = [need.thing for need in opened.requirements() if not need.met]
+            missing = [
+                need.name for need in opened.requirements() if not need.satisfied and need.makeable
+            ]
             if missing:
-                report(f"{name}: {', '.join(missing)} ...")
+                report(f"{name}: making {', '.join(missing)} ...")
                 opened.provide()
                 made += len(missing)
     return made
@@ -64,7 +77,7 @@ def apply(project: Project, names: Sequence[str], workspace: Open, *, report: Re
 def _connection(project: Project, environment: Environment) -> Requirement:
     file = connection_file(project, environment).relative_to(project.root).as_posix()
     return Requirement(
-        f"{file}, as environments/{environment.name}.yml says",
+        f"{file} (as environments/{environment.name}.yml)",
         is_connected(project, environment),
         f"mlops workspaces apply --env {environment.name}",
     )

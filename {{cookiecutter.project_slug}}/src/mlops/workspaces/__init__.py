@@ -111,12 +111,14 @@ class Job:
 class Requirement:
     """Something that an environment needs in its workspace, and whether it is there.
 
-    `remedy` is the command that makes it, or the person who can.
+    `remedy` is what to do where it is not there. What is `makeable` is made by
+    `mlops workspaces apply`; the rest needs a person.
     """
 
-    thing: str
-    met: bool
+    name: str
+    satisfied: bool
     remedy: str
+    makeable: bool = True
 
 
 class Workspace(Protocol):

@@ -16,6 +16,7 @@ def create_store(file: Path, artifacts: Path) -> None:
     """
     if file.is_file():
         return
+    file.parent.mkdir(parents=True, exist_ok=True)
     from filelock import FileLock
 
     quiet_mlflow()

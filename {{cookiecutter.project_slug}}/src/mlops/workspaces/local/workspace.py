@@ -38,7 +38,6 @@ class LocalWorkspace:
         self.project = project
         self.environment = environment
         self.folder = project.state / environment.settings.azure.workspace
-        self.folder.mkdir(parents=True, exist_ok=True)
         self._router: Router | None = None
 
     @contextmanager
@@ -46,6 +45,7 @@ class LocalWorkspace:
         """Held while an act changes the workspace; ends with its process, however that ends."""
         from filelock import FileLock, Timeout
 
+        self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / "lock")
         try:
             lock.acquire(timeout=SECONDS_BEFORE_SAYING_SO)
@@ -68,10 +68,10 @@ class LocalWorkspace:
         apply = f"mlops workspaces apply --env {self.environment.name}"
         found = [Requirement(f"workspace {folder.as_posix()}", self._store_file.is_file(), apply)]
         try:
-            there = found[0].met and self._find_experiment() is not None
+            there = found[0].satisfied and self._find_experiment() is not None
             found.append(Requirement(f"experiment {model}", there, apply))
         except MlopsError as moved:
-            found.append(Requirement(f"experiment {model}", False, str(moved)))
+            found.append(Requirement(f"experiment {model}", False, str(moved), makeable=False))
         if self.environment.serves("online"):
             name = self.environment.endpoint("online")
             found.append(Requirement(f"online endpoint {name}", self._store.has_key(), apply))
