@@ -107,10 +107,16 @@ def next_steps(answers):
     if answers["azure_subscription_id"] and answers["infrastructure"] == "bicep":
         last = "infrastructure/README.md     says how to make the Azure resources"
     return [
-        f"cd {answers['project_slug']}",
+        f"cd {folder()}",
         "make demo     # the whole loop on this machine, without Azure",
         last,
     ]
+
+
+def folder():
+    """The project's folder for a shell, wherever that stands."""
+    path = os.getcwd()
+    return f'"{path}"' if " " in path else path
 
 
 def wire(action):
@@ -137,7 +143,7 @@ def wire(action):
             print(
                 f"the workspaces are not wired yet ({failed}); the project is complete. Go on with:"
             )
-            print(f"  cd {ANSWERS['project_slug']} && {rest}")
+            print(f"  cd {folder()} && {rest}")
             return
 
 

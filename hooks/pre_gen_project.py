@@ -58,8 +58,16 @@ def problems(answers, given):
         text = answers[name]
         if not isinstance(text, str):
             found.append(Problem(name, text, "write a text", repair("")))
-        elif broken := rule(text) or rule_of_rendering(name, text, given):
-            found.append(Problem(name, text, broken, repair(text)))
+        elif broken := rule_of_rendering(name, text, given):
+            found.append(Problem(name, given.get(name, text), broken, repair(text)))
+        elif broken := rule(text):
+            # A sheet of an older release has no prefix yet, and the default cannot see its slug.
+            derived = answers["project_slug"] if name == "name_prefix" and not text else text
+            found.append(Problem(name, text, broken, repair(derived)))
+    package = answers["project_slug"].replace("-", "_")
+    if answers.get("__package", package) != package:
+        rule = "a sheet whose project_slug was changed needs its `__package` changed, too"
+        found.append(Problem("__package", answers["__package"], rule, package))
     if answers["azure_subscription_id"] and not answers["azure_location"]:
         rule = "a subscription needs a region (`az account list-locations --query [].name`)"
         found.append(Problem("azure_location", "", rule, "westeurope"))
@@ -212,7 +220,9 @@ def again(answers, found):
         return "  " + in_a_shell(["cookiecutter", *words])
     words += ["--checkout", answers["_commit"], "--extra-context", json.dumps(public)]
     create = in_a_shell(["cruft", "create", answers["_template"], *words])
-    update = in_a_shell(["cruft", "update", "--variables-to-update", json.dumps(corrected)])
+    update = in_a_shell(
+        ["cruft", "update", "--skip-apply-ask", "--variables-to-update", json.dumps(corrected)]
+    )
     return f"  {create}\nor, in a project that is there already:\n  {update}"
 
 

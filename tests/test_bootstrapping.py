@@ -34,8 +34,7 @@ def test_the_worked_example_makes_three_repositories_in_one_go(tmp_path: Path) -
     files = {kind: text for kind, text in blocks if kind in ("yaml", "bash")}
     (tmp_path / "teams").mkdir()
     (tmp_path / "teams" / "vision.yml").write_text(files["yaml"], encoding="utf-8")
-    template = tmp_path / "cookiecutter-azureml-mlops"
-    template.symlink_to(TEMPLATE)
+    template = template_repository()
     program = str(Path(sys.executable).parent)
     home = tmp_path / "home"
     home.mkdir()
@@ -143,8 +142,6 @@ def test_a_hook_imports_nothing_but_the_standard_library() -> None:
     for hook in (TEMPLATE / "hooks").glob("*.py"):
         imported = re.findall(r"^\s*(?:import|from) (\w+)", hook.read_text("utf-8"), re.MULTILINE)
         assert set(imported) <= set(sys.stdlib_module_names), hook.name
-        if hook.stem == "pre_gen_project":
-            assert "subprocess" not in imported
 
 
 # --- live wiring, on explicit request -----------------------------------------------------------
@@ -186,8 +183,8 @@ def test_a_creation_wires_only_when_it_is_asked_to(
 @pytest.mark.parametrize(
     ("variables", "go_on"),
     [
-        ({"MAKE_STATUS": "2"}, "cd churn-model && make setup && .venv/bin/mlops workspaces apply"),
-        ({"MLOPS_STATUS": "3"}, "cd churn-model && .venv/bin/mlops workspaces apply"),
+        ({"MAKE_STATUS": "2"}, "make setup && .venv/bin/mlops workspaces apply"),
+        ({"MLOPS_STATUS": "3"}, ".venv/bin/mlops workspaces apply"),
     ],
 )
 def test_a_failed_wiring_keeps_the_project_and_says_how_to_go_on(
@@ -195,7 +192,7 @@ def test_a_failed_wiring_keeps_the_project_and_says_how_to_go_on(
 ) -> None:
     said, project = wired(tmp_path, fake_make, MLOPS_WIRE="apply", **variables)
     assert (project / "pyproject.toml").is_file()
-    assert go_on in said
+    assert f"  cd {project} && {go_on}" in said
 
 
 def test_a_machine_without_make_keeps_the_project_too(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import TEMPLATE, copy_of, generated
-from .matrix import CHOICES, Answers, name_of
+from .matrix import CHOICES, SUBSCRIPTION, Answers, name_of
 
 pytestmark = pytest.mark.slow
 
@@ -30,13 +30,13 @@ KEPT_VARIABLES = (
 
 # Every value of every choice stands in one of them; each is tested with the Python that it names.
 PROJECTS = [
-    dict(zip(CHOICES, row.split()))
-    for row in """
+    dict(zip([*CHOICES, "azure_subscription_id"], row.split()))
+    for row in f"""
     classification dev-staging-prod one-per-environment bicep github-actions online-and-batch proprietary 3.11
-    regression dev-prod one-shared none azure-devops online MIT 3.12
+    regression dev-prod one-shared none azure-devops online MIT 3.12 {SUBSCRIPTION}
     classification dev-test-staging-prod one-per-environment bicep none batch Apache-2.0 3.13
     regression dev-test-staging-prod one-shared bicep github-actions online-and-batch BSD-3-Clause 3.10
-    classification dev-prod one-per-environment none azure-devops batch MIT 3.11
+    classification dev-prod one-per-environment none azure-devops batch MIT 3.11 {SUBSCRIPTION}
     regression dev-staging-prod one-per-environment none none online proprietary 3.12
     """.strip().splitlines()
 ]

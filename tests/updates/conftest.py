@@ -102,7 +102,9 @@ EDITS: dict[str, Edit] = {
         "README.md", "A machine learning model on Azure, from data to production and back.",
         "Tells who will leave us.",
     ),
-    "an end of the README": append("README.md", "\n## Contact\n\nRoom 12.\n"),
+    "a chapter of the README": replace(
+        "README.md", "## The loop\n", "## Contact\n\nRoom 12.\n\n## The loop\n"
+    ),
     "another package": replace("pyproject.toml", '  "typer",\n', '  "shap",\n  "typer",\n'),
 }  # fmt: skip
 

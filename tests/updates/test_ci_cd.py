@@ -31,8 +31,8 @@ def shell_steps(project: Path, ci_cd: str) -> list[str]:
 # Stands for `gh` and `az`: it knows the pull requests that it made, and can be made to fail.
 PLATFORM = """#!/bin/sh
 case "$*" in
-  *"pr list"*) grep -c . "$PLATFORM/made" 2>/dev/null || echo 0 ;;
-  *"pr create"*) [ -z "$PLATFORM_FAILS" ] || exit 1; echo "$@" >> "$PLATFORM/made" ;;
+  *"pr list"*) grep -c . "$PLATFORM/asked" 2>/dev/null || echo 0 ;;
+  *"pr create"*) [ -z "$PLATFORM_FAILS" ] || exit 1; echo "$@" >> "$PLATFORM/asked" ;;
 esac
 """
 TOKENS = {"GH_TOKEN": "", "AZURE_DEVOPS_EXT_PAT": "", "BUILD_SOURCEBRANCHNAME": "main"}
@@ -84,8 +84,8 @@ class Platform:
 
     def pull_requests(self) -> list[str]:
         """How each pull request was asked for."""
-        made = self.folder / "made"
-        return made.read_text(encoding="utf-8").splitlines() if made.is_file() else []
+        asked = self.folder / "asked"
+        return asked.read_text(encoding="utf-8").splitlines() if asked.is_file() else []
 
 
 @pytest.fixture(params=["github-actions", "azure-devops"])

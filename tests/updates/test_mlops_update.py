@@ -56,6 +56,9 @@ def test_a_conflict_is_shown_named_and_ends_with_1(project: Path) -> None:
     assert done["unmerged"] == ["environments/prod.yml"]
     text = (project / "environments" / "prod.yml").read_text(encoding="utf-8")
     assert re.search(r"<<<<<<<.*p95_ms: 300.*=======.*p95_ms: 400.*>>>>>>>", text, re.DOTALL)
+    # Until that is done, there is nothing else to bring.
+    said = run_mlops(project, "update", status=1).stderr
+    assert "an earlier update is not merged yet: environments/prod.yml" in said
     git(project, "reset", "-q", "--hard")
     # What the message says to give up with leaves all as it was.
     said = run_mlops(project, "update", "--branch", status=1)
@@ -126,7 +129,7 @@ def test_another_answer_stays_on_the_release(project: Path) -> None:
 
 def test_an_answer_that_will_not_do_changes_nothing(project: Path) -> None:
     said = run_mlops(project, "update", "--set", "azure_location=West Europe", "--branch", status=1)
-    assert "for example: 'westeurope'" in said.stderr
+    assert "for example: 'westeurope'" in said.stderr and "cruft create" not in said.stderr
     assert git(project, "branch", "--show-current") == "main\n"
     assert git(project, "status", "--porcelain") == ""
     said = run_mlops(project, "update", "--set", "ci_cd=jenkins", status=1)
@@ -154,6 +157,13 @@ def test_a_shallow_clone_is_refused(project: Path, tmp_path: Path) -> None:
     commit_all(project, "another")
     git(tmp_path, "clone", "-q", "--depth", "1", project.as_uri(), str(shallow))
     assert "git fetch --unshallow" in run_mlops(shallow, "update", status=3).stderr
+
+
+def test_a_template_that_is_gone_says_so(project: Path, template: Path) -> None:
+    template.rename(template.with_name("elsewhere"))
+    for words in ((), ("--set", "ci_cd=none")):
+        said = run_mlops(project, "update", *words, status=1).stderr
+        assert re.search("does not (exist|appear)", said)
 
 
 def test_a_template_without_a_release_says_so(project: Path, template: Path) -> None:

@@ -12,10 +12,15 @@ import pytest
 from tests.conftest import TEMPLATE, commit_all, cruft, generated, not_here, run_mlops
 from tests.matrix import Answers
 
-from .conftest import EDITS, RELEASES, assert_merged, content_of, git, project_of
+from .conftest import EDITS, RELEASES, assert_merged, content_of, git, project_of, replace
 
-# What a project of this release said to be the user's alone: an update could not touch it.
-SKIPPED_BY = {"0.1.0": ("README.md", "data/", "environments/", "src/churn_model/")}
+
+def follow_the_upgrade_notes(release: str, project: Path) -> None:
+    """What the changelog asks for before the update."""
+    if release == "0.1.0":
+        for line in ('  "README.md",\n', '  "environments",\n'):
+            replace("pyproject.toml", line, "")(project)
+        commit_all(project, "as the upgrade notes say")
 
 
 @pytest.fixture(params=RELEASES)
@@ -31,13 +36,33 @@ def release(request: pytest.FixtureRequest) -> str:
 def test_a_pristine_project_of_each_release_becomes_a_new_one(release: str, tmp_path: Path) -> None:
     project = project_of(tmp_path, RELEASES[release])
     before = content_of(project)
+    follow_the_upgrade_notes(release, project)
     cruft("update", "--skip-apply-ask", folder=project)
     assert_merged(project)
-    skipped = SKIPPED_BY.get(release, ("data/", "src/churn_model/"))
+    skipped = ("data/", "src/churn_model/")
     wanted = {
         name: text for name, text in content_of(generated()).items() if not name.startswith(skipped)
     } | {name: text for name, text in before.items() if name.startswith(skipped)}
     assert content_of(project) == wanted
+    assert json.loads(run_mlops(project, "check", "--json").stdout) == []
+    # What it could merge now, it can merge again.
+    commit_all(project, "update")
+    answers = json.dumps({"azure_location": "northeurope", "ci_cd": "none"})
+    cruft("update", "--skip-apply-ask", "--variables-to-update", answers, folder=project)
+    assert_merged(project)
+    assert "northeurope" in (project / "environments" / "prod.yml").read_text(encoding="utf-8")
+
+
+def test_without_the_upgrade_notes_an_update_leaves_the_users_files_as_they_are(
+    tmp_path: Path,
+) -> None:
+    project = project_of(tmp_path, RELEASES["0.1.0"])
+    before = content_of(project)
+    cruft("update", "--skip-apply-ask", folder=project)
+    assert_merged(project)
+    after = content_of(project)
+    for name in ("README.md", "environments/prod.yml", "src/churn_model/train.py"):
+        assert after[name] == before[name]
     assert json.loads(run_mlops(project, "check", "--json").stdout) == []
 
 
@@ -57,6 +82,7 @@ def test_no_edit_is_lost_and_nothing_conflicts_from_each_release(
         edit(project)
     edited = content_of(project)
     commit_all(project, "edits")
+    follow_the_upgrade_notes(release, project)
     cruft("update", "--skip-apply-ask", folder=project)
     assert_merged(project)
     after = content_of(project)

@@ -165,6 +165,8 @@ class _Demo:
     def next_commands(self) -> list[str]:
         """Commands that work now, from the folder that the demo was started in."""
         last, program = self.path[-1], _program()
+        if self.final.environment.settings.azure.subscription_id:
+            program = f"MLOPS_LOCAL=1 {program}"  # as this demo did
         if self.final.environment.serves("online"):
             use = f"serve --env {last}"
         else:

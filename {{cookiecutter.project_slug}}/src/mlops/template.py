@@ -65,7 +65,7 @@ class Update:
         """The update in words."""
         if self.unmerged:
             files = "".join(f"\n  {name}" for name in self.unmerged)
-            undo = "git reset --hard && git clean -f '*.rej'"
+            undo = "git reset --hard && git clean -fd"
             if self.branch:
                 undo += f" && git checkout - && git branch -D {self.branch}"
             return (
@@ -99,6 +99,8 @@ def update(
         MlopsError: the template cannot be read, cruft failed, or git refused the commit.
     """
     link = _read_link(root)
+    if left := _unmerged(root):
+        raise MlopsError(f"an earlier update is not merged yet: {', '.join(left)}; finish it first")
     if answers:
         _require_changeable(answers, link)
         target = ", ".join(f"{name}={value}" for name, value in answers.items())
@@ -122,7 +124,7 @@ def update(
         _leave(root, branch)
         raise
     changed = _changed(root)
-    unmerged = [*_conflicts(root), *(name for name in changed if name.endswith(".rej")), *refused]
+    unmerged = sorted({*_unmerged(root), *refused})
     if not changed and not unmerged:
         _leave(root, branch)
         return Update(target)
@@ -212,10 +214,17 @@ def _run_cruft(root: Path, checkout: str, answers: dict[str, str]) -> list[str]:
     if done.returncode:
         if "No module named uv" in said:
             raise MlopsError("uv is missing in this environment: `make setup`")
-        # The template's own words come first; where there are none, the last line says why.
-        words = done.stderr.partition("Traceback (most recent call last)")[0].strip()
-        raise MlopsError(f"the update failed: {words or said.strip().splitlines()[-1]}")
+        raise MlopsError(f"the update failed: {_reason(done.stderr or done.stdout)}")
     return sorted(set(re.findall(r"^error: patch failed: (.*):\d+$", said, re.MULTILINE)))
+
+
+def _reason(said: str) -> str:
+    """Why cruft failed: the template's own words come first, those of an exception last."""
+    words, _, traceback = said.partition("Traceback (most recent call last)")
+    # After these words come the commands for those who call cruft themselves.
+    words = words.partition("Your other answers")[0].strip()
+    exceptions = list(re.finditer(r"^[\w.]+: ", traceback, re.MULTILINE))
+    return words or (traceback[exceptions[-1].start() :] if exceptions else said).strip()
 
 
 def _commit(root: Path, message: str, branch: str) -> None:
@@ -235,9 +244,14 @@ def _leave(root: Path, branch: str) -> None:
         _git(root, "branch", "--quiet", "--delete", branch)
 
 
-def _conflicts(root: Path) -> list[str]:
-    found = _git(root, "diff", "--name-only", "--diff-filter=U", "-z", "--relative")
-    return [name for name in found.split("\0") if name]
+def _unmerged(root: Path) -> list[str]:
+    """The files with conflict markers, and those whose changes git rejected."""
+    unmerged = _git(
+        root, "diff", "--name-only", "--diff-filter=U", "-z", "--relative", fails_with=""
+    )
+    rejected = _git(root, "ls-files", "--others", "-z", "--", "*.rej", fails_with="")
+    names = f"{unmerged}\0{rejected}".split("\0")
+    return sorted({name.removesuffix(".rej") for name in names if name})
 
 
 def _changed(root: Path) -> list[str]:
