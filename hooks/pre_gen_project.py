@@ -59,7 +59,8 @@ def problems(answers, given):
         if not isinstance(text, str):
             found.append(Problem(name, text, "write a text", repair("")))
         elif broken := rule_of_rendering(name, text, given):
-            found.append(Problem(name, given.get(name, text), broken, repair(text)))
+            value = text if re.search(JINJA, text) else given[name]
+            found.append(Problem(name, value, broken, repair(text)))
         elif broken := rule(text):
             # A sheet of an older release has no prefix yet, and the default cannot see its slug.
             derived = answers["project_slug"] if name == "name_prefix" and not text else text

@@ -234,6 +234,11 @@ def test_text_arrives_unchanged_and_every_file_parses(
 MODEL = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))["description"]
 
 
+def test_what_was_typed_is_shown_and_not_the_default_that_it_replaced() -> None:
+    (found,) = problems({"team": "Data Science"}, team="{{ 7*7 }}")
+    assert found.value == "{{ 7*7 }}"
+
+
 def test_a_sheet_that_was_changed_in_part_is_named() -> None:
     (found,) = problems(__package="another_model")
     assert (found.answer, found.instead) == ("__package", "churn_model")
