@@ -71,7 +71,7 @@ def template_repository() -> Path:
         cwd=TEMPLATE, check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
     folder = SCRATCH / f"cookiecutter-azureml-mlops-{os.getpid()}"
-    subprocess.run(["git", "clone", "-q", str(TEMPLATE), str(folder)], check=True)
+    subprocess.run(["git", "clone", "-q", "--no-tags", str(TEMPLATE), str(folder)], check=True)
     subprocess.run(["git", "rm", "-rq", "--ignore-unmatch", "."], cwd=folder, check=True)
     for name in filter(None, listed.split("\0")):
         if (TEMPLATE / name).is_file():
