@@ -111,28 +111,28 @@ def updates(folder: Path) -> dict[str, Callable[[], Run]]:
     }
 
 
+def compare(
+    title: str, contenders: dict[str, Callable[[], Run]], rounds: int
+) -> dict[str, list[float]]:
+    """Measure, print a table against the first contender, and return the seconds of each."""
+    runs = interleaved(contenders, rounds)
+    seconds = {what: [run.seconds for run in found] for what, found in runs.items()}
+    first = next(iter(contenders))
+    rows = [[what, median(found), ratio(found, seconds[first])] for what, found in seconds.items()]
+    table([title, "median s", f"/ {first}"], rows)
+    return seconds
+
+
 def main() -> None:
     """Measure and print."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 10
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
-        runs = interleaved(generation(Path(name)), rounds)
-        seconds = {what: [run.seconds for run in found] for what, found in runs.items()}
-        one = seconds["a template with one file"]
-        table(
-            ["generation", "median s", "/ one file"],
-            [[what, median(found), ratio(found, one)] for what, found in seconds.items()],
-        )
+        seconds = compare("generation", generation(Path(name)), rounds)
         hooks = [a - b for a, b in zip(seconds["ours"], seconds["ours, without hooks"])]
         share = statistics.median(hooks)
         print(f"ours / one file: goal {GENERATION}; hooks: {share:.3f} s, goal {HOOKS}\n")
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
-        runs = interleaved(updates(Path(name)), rounds)
-        seconds = {what: [run.seconds for run in found] for what, found in runs.items()}
-        start = seconds["cruft --help"]
-        table(
-            ["cruft, from the first release to the newest", "median s", "/ cruft --help"],
-            [[what, median(found), ratio(found, start)] for what, found in seconds.items()],
-        )
+        compare("cruft, from the first release to the newest", updates(Path(name)), rounds)
         print(f"cruft update: goal {UPDATE} s\n")
     machine()
 

@@ -156,11 +156,11 @@ def under_cruft_diff_or_update():
     import re
     import tempfile
 
-    parent, folder = os.path.split(os.path.dirname(os.getcwd()))
+    parent, name = os.path.split(os.path.dirname(os.getcwd()))
     return (
         "_commit" in ANSWERS
         and os.path.realpath(parent) == os.path.realpath(tempfile.gettempdir())
-        and re.fullmatch(r"tmp[a-z0-9_]{8}", folder) is not None
+        and re.fullmatch(r"tmp[a-z0-9_]{8}", name) is not None
     )
 
 
