@@ -25,7 +25,7 @@ $(VENV)/.ready: pyproject.toml $(PROJECT)/pyproject.toml $(PROJECT)/constraints.
 	rm -rf build/packages
 	$(BIN)/cookiecutter --no-input --output-dir build/packages . > /dev/null
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint '$(PROJECT)/constraints.txt' \
-	  --requirements build/packages/*/pyproject.toml --extra dev
+	  --requirements build/packages/*/pyproject.toml --extra dev --extra azure
 	touch $@
 
 # A project with the default answers (or ANSWERS="problem_type=regression ..."), and its loop.

@@ -32,6 +32,13 @@ def separate(environment):
     )
 
 
+def shared_by(environments):
+    """The condition that these environments share one workspace."""
+    return lambda answers: (
+        answers["environments"] == environments and answers["workspaces"] == "one-shared"
+    )
+
+
 # The one table of files that not every project has: a file or folder, and the condition with
 # which it is kept. The ending `__<word>` of a name falls off, so two files can stand for one.
 KEPT = {
@@ -52,6 +59,8 @@ KEPT = {
     "data/sample__regression.parquet": when("problem_type", "regression"),
     "data/sample__classification.py": when("problem_type", "classification"),
     "data/sample__regression.py": when("problem_type", "regression"),
+    "pipelines/sweep__classification.yml": when("problem_type", "classification"),
+    "pipelines/sweep__regression.yml": when("problem_type", "regression"),
     "src/{package}/estimator__classification.py": when("problem_type", "classification"),
     "src/{package}/estimator__regression.py": when("problem_type", "regression"),
     "src/{package}/plots__classification.py": when("problem_type", "classification"),
@@ -65,9 +74,14 @@ KEPT = {
     "infrastructure/test.bicepparam": separate("test"),
     "infrastructure/staging.bicepparam": separate("staging"),
     "infrastructure/prod.bicepparam": separate("prod"),
-    "infrastructure/shared.bicepparam": when("workspaces", "one-shared"),
+    "infrastructure/shared__dev-prod.bicepparam": shared_by("dev-prod"),
+    "infrastructure/shared__dev-staging-prod.bicepparam": shared_by("dev-staging-prod"),
+    "infrastructure/shared__dev-test-staging-prod.bicepparam": shared_by("dev-test-staging-prod"),
+    "containers/inference": unless("serving", "batch"),
+    "containers/batch": unless("serving", "online"),
     "deployment/online": unless("serving", "batch"),
     "deployment/batch": unless("serving", "online"),
+    "docs/azure.md": when("infrastructure", "bicep"),
     "docs/online.md": unless("serving", "batch"),
     "docs/batch.md": unless("serving", "online"),
     "tests/test_online.py": unless("serving", "batch"),
@@ -105,7 +119,7 @@ def next_steps(answers):
     """Three lines that fit the answers."""
     last = "make test     # linters, types, checks, tests"
     if answers["azure_subscription_id"] and answers["infrastructure"] == "bicep":
-        last = "infrastructure/README.md     says how to make the Azure resources"
+        last = "docs/azure.md     says how to make the Azure resources"
     return [
         f"cd {folder()}",
         "make demo     # the whole loop on this machine, without Azure",

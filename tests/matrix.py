@@ -60,11 +60,10 @@ ALWAYS = """
     .amlignore .editorconfig .gitignore .pre-commit-config.yaml .yamllint.yml LICENSE Makefile
     README.md constraints.txt mypy.ini pyproject.toml ruff.toml
     containers/python-version
-    containers/inference/Dockerfile containers/inference/environment.yml
     containers/training/Dockerfile containers/training/environment.yml
-    data/contract.yml data/sample.parquet data/sample.py
-    docs/runbook.md docs/template-updates.md docs/your-own-data.md
-    pipelines/training.yml src/.amlignore
+    data/contract.yml data/sample.parquet data/sample.py data/sources.yml
+    docs/data.md docs/runbook.md docs/template-updates.md docs/training.md docs/your-own-data.md
+    pipelines/sweep.yml pipelines/training.yml src/.amlignore
     pipelines/components/evaluate.yml pipelines/components/prepare.yml
     pipelines/components/register.yml pipelines/components/train.yml
     src/churn_model/__init__.py src/churn_model/estimator.py src/churn_model/evaluate.py
@@ -87,15 +86,28 @@ SOMETIMES: list[tuple[Callable[[Answers], bool], str]] = [
         _is("ci_cd", "azure-devops"),
         "docs/ci-cd.md .azure-pipelines/integration.yml .azure-pipelines/template-update.yml",
     ),
-    (_is("infrastructure", "bicep"), "infrastructure/README.md infrastructure/main.bicep"),
+    (
+        _is("infrastructure", "bicep"),
+        "docs/azure.md infrastructure/README.md infrastructure/main.bicep infrastructure/roles.yml "
+        "infrastructure/modules/access.bicep infrastructure/modules/budget.bicep "
+        "infrastructure/modules/compute.bicep infrastructure/modules/container_registry.bicep "
+        "infrastructure/modules/data.bicep infrastructure/modules/data_scientist_role.bicep "
+        "infrastructure/modules/identities.bicep infrastructure/modules/key_vault.bicep "
+        "infrastructure/modules/monitoring.bicep infrastructure/modules/registry.bicep "
+        "infrastructure/modules/registry_access.bicep infrastructure/modules/storage.bicep "
+        "infrastructure/modules/workspace.bicep",
+    ),
     (
         _is("serving", "online-and-batch", "online"),
         "docs/online.md tests/test_online.py "
+        "containers/inference/Dockerfile containers/inference/environment.yml "
         "deployment/online/deployment.yml deployment/online/endpoint.yml",
     ),
     (
         _is("serving", "online-and-batch", "batch"),
         "docs/batch.md tests/test_batch.py "
+        "containers/batch/Dockerfile containers/batch/environment.yml "
+        "containers/batch/requirements.txt "
         "deployment/batch/deployment.yml deployment/batch/endpoint.yml",
     ),
 ]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import stat
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,55 @@ def test_a_deleted_deployment_is_gone_with_its_code_and_its_share(
     assert store.read().deployments == {}
     assert store.read().traffic == {}
     assert not store.folder_of("blue").exists()
+
+
+def test_mirrored_traffic_is_set_with_the_traffic_and_ends_with_the_next_change(
+    store: EndpointStore, deployment: Path, tmp_path: Path
+) -> None:
+    for name in ("blue", "green"):
+        store.create(name, VERSION, deployment, tmp_path)
+    store.set_traffic({"blue": 100}, {"previous": "blue"}, {"green": 10})
+    assert store.read().mirror == {"green": 10}
+    store.tag("green", {"smoke": "passed"})
+    assert store.read().mirror == {"green": 10}
+    store.set_traffic({"blue": 90, "green": 10}, {})
+    assert store.read().mirror == {}
+    store.set_traffic({"blue": 100}, {}, {"green": 10})
+    store.delete("green")
+    assert (store.read().traffic, store.read().mirror) == ({"blue": 100}, {})
+
+
+@pytest.mark.parametrize(
+    ("mirror", "said"),
+    [
+        ({"red": 10}, "has no deployment red"),
+        ({"green": 51}, "at most 50 %"),
+        ({"blue": 10}, "one deployment that gets none itself"),
+        ({"green": 10, "black": 10}, "to one deployment"),
+    ],
+)
+def test_what_azure_would_not_mirror_is_refused(
+    store: EndpointStore, deployment: Path, tmp_path: Path, mirror: dict[str, int], said: str
+) -> None:
+    for name in ("blue", "green", "black"):
+        store.create(name, VERSION, deployment, tmp_path)
+    with pytest.raises(MlopsError, match=said):
+        store.set_traffic({"blue": 100}, {}, mirror)
+    assert (store.read().traffic, store.read().mirror) == ({}, {})
+
+
+def test_a_state_from_before_there_was_mirrored_traffic_can_be_read(
+    store: EndpointStore, deployment: Path, tmp_path: Path
+) -> None:
+    store.create("blue", VERSION, deployment, tmp_path)
+    store.set_traffic({"blue": 100}, {"previous": "none"})
+    file = store.folder / "endpoint.json"
+    state = json.loads(file.read_text())
+    assert state.pop("mirror") == {}
+    file.write_text(json.dumps(state))
+    endpoint = store.read()
+    assert (endpoint.traffic, endpoint.mirror) == ({"blue": 100}, {})
+    assert endpoint.tags == {"previous": "none"}
 
 
 def test_a_state_that_cannot_be_written_stays_as_it_was(

@@ -39,13 +39,13 @@ class Work:
         write(self.folder / "pipeline.yml", f"type: pipeline\n{inputs}\njobs:\n{jobs}")
 
     def run(
-        self, inputs: dict[str, Any] | None = None, cache: bool = True
+        self, inputs: dict[str, Any] | None = None, cache: bool = True, **more: Any
     ) -> dict[str, StepResult]:
         pipeline = load_pipeline(self.folder / "pipeline.yml")
         self.runner = JobRunner(
             self.folder / "state", pipeline, pipeline.with_inputs(inputs or {}),
             packages=self.folder / "constraints.txt", variables={"COLOUR": "blue"},
-            cache=cache, report=self.said.append,
+            cache=cache, report=self.said.append, **more,
         )  # fmt: skip
         return {result.name: result for result in self.runner.run()}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 from sklearn.datasets import load_wine
+from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from mlops.contract import Contract, load_contract
 from mlops.errors import Refused
@@ -101,6 +104,27 @@ def test_three_classes_are_learned_from_columns_of_every_type(steps: Steps) -> N
     assert set(evaluation["slices"]) >= {"region = north", "region = é", "region is null"}
     for name in evaluation["plots"]:
         assert (steps.evaluation / "plots" / f"{name}.png").read_bytes()[1:4] == b"PNG"
+
+
+def test_cross_validation_reads_training_rows_only_and_the_model_stays_the_same(
+    steps: Steps, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(steps.prepared / "train.parquet", tmp_path)
+    (tmp_path / "model").mkdir()
+    step_module("train").train(
+        prepared=tmp_path, contract=steps.contract, model=tmp_path / "model",
+        learning_rate=0.1, max_iterations=20, seed=0, folds=3,
+    )  # fmt: skip
+    logged = dict(re.findall(r"(?m)^validation_(\w+): (.+)$", capsys.readouterr().out))
+    assert set(logged) == {"accuracy", "precision", "recall", "f1", "roc_auc", "log_loss"}
+    score = step_module("score")
+    rows = pd.read_parquet(tmp_path / "train.parquet")
+    features, truth = rows[list(steps.rules.features)], rows["kind"].astype(str)
+    model = score.load(tmp_path / "model")
+    pd.testing.assert_frame_equal(score.predict(model, features), steps.predict(features))
+    folds = StratifiedKFold(3, shuffle=True, random_state=0)
+    expected = cross_val_score(model, features, truth, cv=folds, scoring="accuracy").mean()
+    assert float(logged["accuracy"]) == pytest.approx(expected, abs=1e-3)
 
 
 def test_every_row_is_in_one_part_and_the_summary_counts_them(steps: Steps) -> None:

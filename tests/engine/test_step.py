@@ -34,11 +34,16 @@ def test_options_have_the_names_and_types_of_the_parameters() -> None:
     assert calls == [(Path("a b"), 0.5, 3, False, "x"), (Path("a b"), 0.5, 3, True, "é")]
 
 
+def test_a_whole_number_may_have_a_decimal_point() -> None:
+    assert step.run(example, "program", [*GIVEN, "--rounds", "32.0"]) == 0
+    assert calls == [(Path("a b"), 0.5, 32, False, "x")]
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
         (GIVEN[2:], "--data"),
-        ([*GIVEN, "--rounds", "2.5"], "invalid int value"),
+        ([*GIVEN, "--rounds", "2.5"], "write a whole number, not '2.5'"),
         ([*GIVEN, "--fast", "yes"], "write true or false, not 'yes'"),
         ([*GIVEN, "--unknown", "1"], "unrecognized arguments"),
         ([*GIVEN, "--nam", "1"], "unrecognized arguments"),

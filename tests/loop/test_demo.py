@@ -59,13 +59,12 @@ def test_environments_that_share_a_workspace_share_versions_and_not_champions(
     (store,) = (loop.root / ".mlops").glob("*/mlflow.db")
     connection = sqlite3.connect(f"{store.as_uri()}?mode=ro", uri=True)
     versions = connection.execute("select version from model_versions").fetchall()
-    aliases = connection.execute("select alias, version from registered_model_aliases").fetchall()
     tags = dict(
         connection.execute("select key, value from model_version_tags where version = 2").fetchall()
     )
     connection.close()
     assert sorted(versions) == [(1,), (2,)], "promotion makes no copy"
-    assert sorted(aliases) == [("champion-dev", 2), ("champion-prod", 2)]
+    assert "champion.dev" in tags and "champion.prod" in tags
     for tag in ("gate.dev", "rollout.dev", "gate.prod", "rollout.prod"):
         assert tags[tag] == "passed", tag
     assert tags["promoted_from"] == "dev/2"

@@ -1,177 +1,292 @@
-// What one environment needs in Azure: the Azure ML workspace, what it depends on, and its cluster.
-targetScope = 'resourceGroup'
+// What one environment needs in Azure: a resource group, the Azure ML workspace, what it depends on,
+// and who may do what there. Where all environments share a workspace, one deployment is for all.
+targetScope = 'subscription'
 
-@description('The content of environments/<name>.yml.')
+@description('The content of environments/<name>.yml; that of production for a shared workspace.')
 param settings object
 
-var location = settings.azure.location
+@description('The contents of the files of all environments that the workspace serves.')
+param environments array = [settings]
+
+// A file of an older release has not all settings: `.?` and `??` say what holds then.
+var azure = settings.azure
+var location = azure.location
+var prefix = azure.name_prefix
+var registryName = azure.?registry ?? ''
+var network = azure.?network ?? 'public'
+var managed = network == 'managed'
+var topology = length(environments) > 1 ? 'one-shared' : 'one-per-environment'
+
+// The addresses from which people and agents reach the storage accounts, where they are closed.
+var allowedAddresses = azure.?allowed_addresses ?? []
+var allowedHosts = azure.?allowed_hosts ?? []
 
 // The storage account, the key vault and the registry share one name. It must be globally unique,
 // and fits the shortest limit, 24 characters: a prefix of at most 11, and a hash of 13.
-var uniqueName = '${settings.azure.name_prefix}${uniqueString(resourceGroup().id)}'
+var uniqueName = '${prefix}${hash}'
+var hash = uniqueString('${subscription().id}/resourceGroups/${azure.resource_group}')
 
-var tags = {
+var names = {
+  containerRegistry: uniqueName
+  dataStorage: take('${prefix}data${hash}', 24)
+  insights: 'appi-${uniqueName}'
+  keyVault: uniqueName
+  logs: 'log-${uniqueName}'
+  storage: uniqueName
+  workspace: azure.workspace
+}
+
+var team = {
   model: settings.model
-  environment: settings.name
-  team: settings.owner.team
-  contact: settings.owner.contact
+  team: settings.?owner.?team ?? ''
+  contact: settings.?owner.?contact ?? ''
 }
+var tags = union(team, {
+  environment: topology == 'one-shared' ? 'shared' : settings.name
+})
 
-// Built-in roles: their ids are the same in every tenant.
-var storageBlobDataContributor = subscriptionResourceId(
-  'Microsoft.Authorization/roleDefinitions',
-  'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
+// What models are trained and tested on; and, but for where they are developed, what they meet.
+var containers = topology == 'one-per-environment' && settings.name == 'dev'
+  ? ['raw', 'training']
+  : ['raw', 'training', 'production']
+
+// One identity for the cluster; for endpoints and for CI/CD one in each environment.
+var cluster = {
+  kind: 'compute'
+  name: 'id-${prefix}-${tags.environment}-compute'
+  federation: null
+}
+var endpoints = map(environments, each => {
+  kind: 'endpoint'
+  name: 'id-${prefix}-${each.name}-endpoint'
+  federation: null
+})
+var workflows = map(filter(environments, each => contains(each, 'ci_cd')), each => {
+  kind: 'ci_cd'
+  name: 'id-${prefix}-${each.name}-ci-cd'
+  federation: each.ci_cd.?federation
+})
+var identities = concat([cluster], endpoints, workflows)
+
+// The roles of roles.yml that hold here.
+var scopes = concat(containers, empty(registryName) ? [] : ['registry'], [
+  'container_registry'
+  'data'
+  'endpoint_identity'
+  'resource_group'
+  'storage'
+  'workspace'
+])
+var table = any(loadYamlContent('roles.yml'))
+var found = mapValues(table, given => filter(given, role => contains(scopes, role.scope)))
+var roles = mapValues(
+  found,
+  given => filter(given, role => (role.?workspaces ?? topology) == topology && (role.?network ?? network) == network)
 )
-var acrPull = subscriptionResourceId(
-  'Microsoft.Authorization/roleDefinitions',
-  '7f951dda-4ed3-4680-a7ca-43fe172d538d'
-)
 
-resource logs 'Microsoft.OperationalInsights/workspaces@2026-03-01' = {
-  name: 'log-${uniqueName}'
+// The one role that has no id yet: its id is made from what is known before it is created.
+var dataScientistRole = guid(subscription().id, azure.resource_group, 'data-scientist')
+
+// Data scientists work in dev, whatever the other files say.
+var groups = {
+  data_scientists: map(filter(environments, each => each.name == 'dev'), each => each.?access.?data_scientists ?? '')
+  ml_engineers: map(environments, each => each.?access.?ml_engineers ?? '')
+  data_engineers: map(environments, each => each.?access.?data_engineers ?? '')
+  infrastructure_team: map(environments, each => each.?access.?infrastructure_team ?? '')
+}
+var people = flatten(map(items(groups), group => map(filter(group.value, id => !empty(id)), id => {
+  principal: toLower(id)
+  type: 'Group'
+  roles: roles[group.key]
+})))
+var machines = map(identities, each => {
+  principal: each.name
+  type: 'ServicePrincipal'
+  roles: roles[each.kind]
+})
+
+// Files may name the same group, and one group may be two things: `union` keeps what is equal once.
+var assignments = union([], flatten(map(concat(people, machines), who => map(who.roles, role => {
+  principal: who.principal
+  type: who.type
+  scope: role.scope
+  role: role.?id ?? dataScientistRole
+}))))
+
+resource group 'Microsoft.Resources/resourceGroups@2025-04-01' = {
+  name: azure.resource_group
   location: location
   tags: tags
-  properties: {
-    retentionInDays: 30
-    sku: {
-      name: 'PerGB2018'
-    }
-  }
 }
 
-resource insights 'Microsoft.Insights/components@2020-02-02' = {
-  name: 'appi-${uniqueName}'
+// Shared by the environments, whichever is deployed first; so it carries no environment's name.
+@onlyIfNotExists()
+resource registryGroup 'Microsoft.Resources/resourceGroups@2025-04-01' = if (!empty(registryName)) {
+  name: azure.?registry_resource_group ?? 'rg-${prefix}-registry'
   location: location
-  kind: 'web'
-  tags: tags
-  properties: {
-    Application_Type: 'web'
-    WorkspaceResourceId: logs.id
+  tags: team
+}
+
+// Modules hand each other names, not outputs: an output is not known before the deployment, and
+// what-if leaves out a module that is given one. Only `registryAccess` is.
+module monitoring 'modules/monitoring.bicep' = {
+  name: 'monitoring'
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    names: names
   }
 }
 
-resource storage 'Microsoft.Storage/storageAccounts@2026-04-01' = {
-  name: uniqueName
-  location: location
-  // In one data centre: the only redundancy that every region offers.
-  sku: {
-    name: 'Standard_LRS'
-  }
-  kind: 'StorageV2'
-  tags: tags
-  properties: {
-    allowBlobPublicAccess: false
-    allowCrossTenantReplication: false
-    // The workspace's own datastores sign in with the account's key. A workspace without keys is
-    // a preview that Microsoft does not recommend for production.
-    allowSharedKeyAccess: true
-    minimumTlsVersion: 'TLS1_2'
-    supportsHttpsTrafficOnly: true
+module identity 'modules/identities.bicep' = {
+  name: 'identities'
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    identities: identities
   }
 }
 
-resource keyVault 'Microsoft.KeyVault/vaults@2026-02-01' = {
-  name: uniqueName
-  location: location
-  tags: tags
-  properties: {
-    // Cannot be taken back: a deleted vault keeps its name until its retention (90 days) is over.
-    enablePurgeProtection: true
-    enableRbacAuthorization: true
-    enableSoftDelete: true
-    sku: {
-      family: 'A'
-      name: 'standard'
-    }
-    tenantId: subscription().tenantId
+module storage 'modules/storage.bicep' = {
+  name: 'storage'
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    names: names
+    managed: managed
+    allowedAddresses: allowedAddresses
+  }
+  dependsOn: [monitoring]
+}
+
+module data 'modules/data.bicep' = {
+  name: 'data'
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    names: names
+    containers: containers
+    managed: managed
+    allowedAddresses: allowedAddresses
+  }
+  dependsOn: [monitoring]
+}
+
+module keyVault 'modules/key_vault.bicep' = {
+  name: 'key-vault'
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    names: names
+    managed: managed
+  }
+  dependsOn: [monitoring]
+}
+
+module containerRegistry 'modules/container_registry.bicep' = {
+  name: 'container-registry'
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    names: names
+    managed: managed
+  }
+  dependsOn: [monitoring]
+}
+
+module workspace 'modules/workspace.bicep' = {
+  name: 'workspace'
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    names: names
+    allowedHosts: allowedHosts
+    managed: managed
+    computeName: azure.compute.name
+    containers: containers
+    networkRoles: roles.workspace
+  }
+  dependsOn: [monitoring, storage, data, keyVault, containerRegistry]
+}
+
+module compute 'modules/compute.bicep' = {
+  name: 'compute'
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    workspaceName: names.workspace
+    name: azure.compute.name
+    identityName: cluster.name
+    size: azure.compute.size
+    tier: azure.compute.?tier ?? 'dedicated'
+    minInstances: azure.compute.?min_instances ?? 0
+    maxInstances: azure.compute.max_instances
+    idleSeconds: azure.compute.?idle_seconds ?? 300
+  }
+  dependsOn: [identity, workspace]
+}
+
+module dataScientist 'modules/data_scientist_role.bicep' = if (topology == 'one-shared') {
+  name: 'data-scientist-role'
+  scope: group
+  params: {
+    id: dataScientistRole
+    suffix: uniqueName
   }
 }
 
-resource registry 'Microsoft.ContainerRegistry/registries@2025-11-01' = {
-  name: uniqueName
-  location: location
-  // Basic is for learning: it includes 10 GB and pulls at half the speed.
-  sku: {
-    name: 'Standard'
+module access 'modules/access.bicep' = {
+  name: 'access'
+  scope: group
+  params: {
+    names: names
+    identities: identities
+    assignments: assignments
+    containers: containers
   }
-  tags: tags
-  properties: {
-    adminUserEnabled: false
-    anonymousPullEnabled: false
-    // A registry with permissions by repository does not honour AcrPull.
-    roleAssignmentMode: 'LegacyRegistryPermissions'
+  dependsOn: [identity, workspace, dataScientist]
+}
+
+module budget 'modules/budget.bicep' = if (azure.?budget != null) {
+  name: 'budget'
+  scope: group
+  params: {
+    budget: azure.?budget ?? {}
+    contact: team.contact
   }
 }
 
-// Azure ML gives the workspace's identity its roles on the four resources that it names.
-resource workspace 'Microsoft.MachineLearningServices/workspaces@2026-05-01' = {
-  name: settings.azure.workspace
-  location: location
-  kind: 'Default'
-  identity: {
-    type: 'SystemAssigned'
-  }
-  tags: tags
-  properties: {
-    applicationInsights: insights.id
-    containerRegistry: registry.id
-    keyVault: keyVault.id
-    // Reached over the internet, by who has a role.
-    publicNetworkAccess: 'Enabled'
-    storageAccount: storage.id
+// The group is every environment's: so the names of what is deployed into it are an environment's.
+module registry 'modules/registry.bicep' = if (!empty(registryName)) {
+  name: 'registry-${settings.name}'
+  scope: registryGroup
+  params: {
+    location: location
+    tags: team
+    name: registryName
   }
 }
 
-resource cluster 'Microsoft.MachineLearningServices/workspaces/computes@2026-05-01' = {
-  parent: workspace
-  name: settings.azure.compute.name
-  location: location
-  identity: {
-    type: 'SystemAssigned'
+module registryAccess 'modules/registry_access.bicep' = if (!empty(registryName)) {
+  name: 'registry-access-${settings.name}'
+  scope: registryGroup
+  params: {
+    registryName: registryName
+    identities: identity.outputs.identities
+    assignments: filter(assignments, each => each.scope == 'registry')
   }
-  tags: tags
-  properties: {
-    computeType: 'AmlCompute'
-    disableLocalAuth: true
-    properties: {
-      osType: 'Linux'
-      remoteLoginPortPublicAccess: 'Disabled'
-      scaleSettings: {
-        maxNodeCount: settings.azure.compute.max_instances
-        minNodeCount: 0
-        // Long enough for the next step of a pipeline to find the node warm.
-        nodeIdleTimeBeforeScaleDown: 'PT5M'
-      }
-      vmPriority: 'Dedicated'
-      vmSize: settings.azure.compute.size
-    }
-  }
+  dependsOn: [registry]
 }
 
-// The names of role assignments are made from ids that are known before anything is created: the
-// same deployment again finds its assignments. `principalType` lets Azure wait for the identity.
-resource clusterReadsAndWritesData 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  scope: storage
-  name: guid(storage.id, cluster.id, storageBlobDataContributor)
-  properties: {
-    principalId: cluster.identity.principalId
-    principalType: 'ServicePrincipal'
-    roleDefinitionId: storageBlobDataContributor
-  }
-}
-
-// On the resource group, not on the registry: there Azure ML itself gives a new cluster AcrPull,
-// and Azure refuses the same role, identity and scope under a second name (RoleAssignmentExists).
-resource clusterPullsImages 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(resourceGroup().id, cluster.id, acrPull)
-  properties: {
-    principalId: cluster.identity.principalId
-    principalType: 'ServicePrincipal'
-    roleDefinitionId: acrPull
-  }
-}
-
-output workspaceName string = workspace.name
-output storageAccountName string = storage.name
-output keyVaultName string = keyVault.name
-output containerRegistryLoginServer string = registry.properties.loginServer
+output workspaceName string = names.workspace
+output dataStorageAccountName string = names.dataStorage
+output registryName string = registryName
+output identities array = identity.outputs.identities

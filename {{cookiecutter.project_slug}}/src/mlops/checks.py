@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from mlops.azure_checks import check_with_azure
 from mlops.connection import connection_file, is_connected
 from mlops.contract import Contract, load_contract
-from mlops.documents import Document, Finding, InvalidFile, did_you_mean, read_yaml
+from mlops.distributed import distributed_steps
+from mlops.documents import Document, Finding, InvalidFile, read_yaml
 from mlops.errors import MlopsError, UsageError
 from mlops.gate import check_settings
-from mlops.pipeline import PLACEHOLDER, Component, is_local_path
+from mlops.pipeline import PLACEHOLDER, is_local_path, read_pipeline
 from mlops.pipeline_checks import inspect_pipeline
 from mlops.project import Environment, Project
 from mlops.settings import ENDPOINT_KINDS
-
-RUNS_A_STEP = "mlops.step"
+from mlops.sources import check_sources, check_type, load_sources
+from mlops.step_checks import check_step_function
 
 
 def check_project(
@@ -52,8 +54,10 @@ def check_project(
     findings += _check_endpoint_names(readable)
     findings += _check_approvals(readable)
     findings += _check_compute(project, readable)
+    findings += _check_distributed(project, readable)
     if len(readable) == len(project.environments):
         findings += _check_unserved(project, readable)
+    findings += _check_sources(project, readable)
     for path in sorted((project.root / "pipelines").glob("*.yml")):
         findings += _check_pipeline(project, path, contract)
     for path in sorted(project.deployment.glob("*/deployment.yml")):
@@ -63,12 +67,13 @@ def check_project(
         # Where our own checks say something about a file, it would say the same again.
         named = {finding.path.resolve() for finding in findings}
         findings += [f for f in check_with_azure(project) if f.path.resolve() not in named]
-    return sorted(findings, key=lambda finding: (str(finding.path), finding.line))
+    # Two pipelines may name the same component.
+    return sorted(dict.fromkeys(findings), key=lambda finding: (str(finding.path), finding.line))
 
 
 def _check_connection(project: Project, environment: Environment) -> Iterator[Finding]:
     """That Azure's SDK would look where the environment says that it lies."""
-    if not is_connected(project, environment):
+    if connection_file(project, environment).is_file() and not is_connected(project, environment):
         file = connection_file(project, environment)
         name = environment.name
         yield Finding(
@@ -104,6 +109,29 @@ def _check_compute(project: Project, environments: list[Environment]) -> Iterato
                 yield document.finding(problem, *keys)
 
 
+def _check_distributed(project: Project, environments: list[Environment]) -> Iterator[Finding]:
+    """That there is a step to distribute, and a cluster with so many machines."""
+    for environment in environments:
+        azure = environment.settings.azure
+        if azure.distributed is None:
+            continue
+        name, at = project.training_pipeline.name, ("azure", "distributed")
+        try:
+            steps = distributed_steps(read_pipeline(project.training_pipeline)[0])
+        except InvalidFile:
+            continue  # the check of the file names it
+        if not steps:
+            yield environment.document.finding(
+                f"`azure.distributed` is for the step `train`, which pipelines/{name} has not", *at
+            )
+        if azure.distributed.instance_count > azure.compute.max_instances:
+            yield environment.document.finding(
+                f"`azure.distributed.instance_count` is {azure.distributed.instance_count}, but "
+                f"`azure.compute.max_instances` is {azure.compute.max_instances}",
+                *at, "instance_count",
+            )  # fmt: skip
+
+
 def _check_pipeline(project: Project, path: Path, contract: Contract | None) -> Iterator[Finding]:
     try:
         pipeline, findings = inspect_pipeline(path)
@@ -114,7 +142,7 @@ def _check_pipeline(project: Project, path: Path, contract: Contract | None) -> 
     for component in {
         id(step.component): step.component for step in pipeline.steps.values()
     }.values():
-        yield from _check_step_function(project, component)
+        yield from check_step_function(project, component)
     data = pipeline.inputs.get("data")
     if (
         contract
@@ -125,17 +153,27 @@ def _check_pipeline(project: Project, path: Path, contract: Contract | None) -> 
         yield from _check_data(pipeline.document, path.parent / data["path"], contract)
 
 
+def _check_sources(project: Project, environments: list[Environment]) -> Iterator[Finding]:
+    try:
+        sources = load_sources(project)
+    except InvalidFile as error:
+        yield from error.findings
+        return
+    if sources is None:
+        return
+    if len(environments) == len(project.environments):
+        yield from check_sources(sources, environments)
+    with suppress(InvalidFile):  # the check of the pipeline names it
+        yield from check_type(sources, read_pipeline(project.training_pipeline)[0])
+
+
 def _check_data(document: Document, path: Path, contract: Contract) -> Iterator[Finding]:
-    from mlops.tables import iterate_table
-    from mlops.validation import TableCheck
+    from mlops.tables import check_table
 
     if not path.is_file():
         return  # the pipeline's own check names it
-    check = TableCheck(contract, target=True)
     try:
-        for piece in iterate_table(path, contract):
-            check.check(piece)
-        check.close()
+        check_table(path, contract)
     except MlopsError as error:
         yield document.finding(str(error), "inputs", "data")
 
@@ -147,50 +185,6 @@ def _check_syntax(project: Project) -> Iterator[Finding]:
             ast.parse(path.read_text(encoding="utf-8"))
         except (SyntaxError, UnicodeDecodeError) as error:
             yield Finding(path, getattr(error, "lineno", None) or 1, f"this is not Python: {error}")
-
-
-def _check_step_function(project: Project, component: Component) -> Iterator[Finding]:
-    """That the options in a component's command are the parameters of the step's function."""
-    words = component.command.split()
-    if RUNS_A_STEP not in words or words.index(RUNS_A_STEP) + 1 >= len(words):
-        return
-    name = words[words.index(RUNS_A_STEP) + 1]
-    file = project.package / f"{name}.py"
-    try:
-        found = _parameters(file, name)
-    except UsageError as error:
-        yield component.document.finding(str(error), "command")
-        return
-    if found is None:
-        return
-    parameters, required = found
-    options = {word[2:].partition("=")[0] for word in words if word.startswith("--")}
-    for option in sorted(options - parameters):
-        hint = did_you_mean(option, parameters)
-        problem = f"`{name}` in {file.name} has no parameter `{option}`{hint}"
-        yield component.document.finding(problem, "command")
-    for missing in sorted(required - options):
-        problem = f"`{name}` in {file.name} needs `--{missing} ${{{{inputs.{missing}}}}}` here"
-        yield component.document.finding(problem, "command")
-
-
-def _parameters(file: Path, function: str) -> tuple[set[str], set[str]] | None:
-    """All parameters and the required ones of a function, without importing it."""
-    if not file.is_file():
-        raise UsageError(f"the command runs the step `{function}`, but {file} is missing")
-    try:
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-    except (SyntaxError, UnicodeDecodeError):
-        return None  # the check of its syntax names it
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and node.name == function:
-            named = [*node.args.args, *node.args.kwonlyargs]
-            with_default = node.args.args[len(node.args.args) - len(node.args.defaults) :]
-            with_default += [
-                arg for arg, default in zip(node.args.kwonlyargs, node.args.kw_defaults) if default
-            ]
-            return {a.arg for a in named}, {a.arg for a in named} - {a.arg for a in with_default}
-    raise UsageError(f"{file} must define the function `{function}`")
 
 
 def _check_served(project: Project, environment: Environment) -> Iterator[Finding]:

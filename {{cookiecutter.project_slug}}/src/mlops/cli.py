@@ -12,6 +12,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from mlops.console import relative
+from mlops.data_commands import data_commands
 from mlops.errors import MlopsError, Refused, UsageError
 from mlops.options import Env, Every, Json, Version
 from mlops.session import session
@@ -53,8 +55,11 @@ def check(env: Every = None, json: Json = False) -> None:
 @app.command(epilog="Example: mlops train --env dev --set learning_rate=0.05")
 def train(
     env: Env = None,
+    pipeline: Annotated[
+        str, typer.Option(help="A file in pipelines/: training, or sweep for a search.")
+    ] = "training",
     data: Annotated[
-        Optional[Path], typer.Option(help="A table in place of the pipeline's.")
+        Optional[Path], typer.Option(help="A table in place of the registered one.")
     ] = None,
     set_: Annotated[
         Optional[list[str]],
@@ -63,7 +68,7 @@ def train(
     cache: Annotated[bool, typer.Option(help="Reuse steps that did not change.")] = True,
     json: Json = False,
 ) -> None:
-    """Run the training pipeline and register the model if the gate accepts it."""
+    """Run a training pipeline and register the model if the gate accepts it."""
     from mlops import training
 
     with session(json) as s:
@@ -72,16 +77,22 @@ def train(
         done = training.train(
             s.project,
             workspace,
+            pipeline_name=pipeline,
             data=data,
             settings=settings,
             cache=cache,
             report=s.console.progress,
         )
         s.console.result(
-            {"job": done.job.name, "decision": done.decision.record(), "card": str(done.card)}
+            {
+                "job": done.job.name,
+                "data_version": str(done.data) if done.data else None,
+                "decision": done.decision.record(),
+                "card": str(done.card),
+            }
         )
         say_decision(s.console, done.decision)
-        s.console.say(f"model card: {_relative(done.card)}")
+        s.console.say(f"model card: {relative(done.card)}")
         if done.version is None:
             failed, all_checks = len(done.decision.refusals), len(done.decision.checks)
             raise Refused(
@@ -91,7 +102,9 @@ def train(
         if done.version.tags.get("job") == done.job.name:
             s.console.say(f"registered {done.version} in {done.decision.environment}")
         else:
-            s.console.say(f"nothing changed: this is {done.version}, registered already")
+            champion = workspace.champion()
+            s.console.say(f"nothing new: this is {done.version}, registered already")
+            s.console.say(f"the champion of {done.decision.environment}: {champion or 'none'}")
 
 
 @app.command(epilog="Example: mlops promote --from dev --to staging")
@@ -238,8 +251,9 @@ def ui(env: Env = None, json: Json = False) -> None:
         workspace = s.workspace(env)
         address, command = workspace.user_interface()
         s.console.result({"address": address, "command": command})
-        s.console.say(f"{workspace.environment.name}: {address} (in a few seconds; Ctrl-C ends it)")
-        if not json:
+        hint = " (in a few seconds; Ctrl-C ends it)" if command else ""
+        s.console.say(f"{workspace.environment.name}: {address}{hint}")
+        if command and not json:
             variables = {
                 **os.environ,
                 "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -264,6 +278,7 @@ def demo(env: Env = None, json: Json = False) -> None:
             s.console.say(line)
 
 
+app.add_typer(data_commands, name="data")
 app.add_typer(workspaces, name="workspaces")
 app.command(epilog="Example: mlops update --branch")(update)
 
@@ -271,7 +286,3 @@ app.command(epilog="Example: mlops update --branch")(update)
 def main() -> None:
     """The `mlops` command."""
     app()
-
-
-def _relative(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

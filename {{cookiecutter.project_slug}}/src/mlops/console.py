@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from mlops.files import to_json
@@ -14,6 +15,7 @@ class Console:
 
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
+        self._output = sys.stdout  # also where a library's own prints are led elsewhere
         self._answered = False
 
     def progress(self, line: str) -> None:
@@ -23,12 +25,12 @@ class Console:
     def say(self, text: str = "") -> None:
         """A line of the result; nothing where the result is JSON."""
         if not self.as_json:
-            print(text, flush=True)
+            print(text, file=self._output, flush=True)
 
     def result(self, value: Any) -> None:
         """The result for a script; nothing where a person reads."""
         if self.as_json:
-            sys.stdout.write(to_json(value))
+            self._output.write(to_json(value))
             self._answered = True
 
     def failure(self, message: str, status: int) -> None:
@@ -59,6 +61,11 @@ class Console:
             table.add_row(*row)
         width = None if sys.stdout.isatty() else 200
         Terminal(width=width, highlight=False, markup=False).print(table)
+
+
+def relative(path: Path) -> Path:
+    """A path as seen from the working directory, if it lies there."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def number(value: Any) -> str:

@@ -30,8 +30,13 @@ def digest_path(path: Path) -> str:
     )
 
 
-def _digest_file(path: Path) -> str:
-    digest = hashlib.sha256()
+def md5_of(path: Path) -> str:
+    """MD5 of a file's bytes: the digest that Blob storage keeps with a blob."""
+    return _digest_file(path, hashlib.md5(usedforsecurity=False))
+
+
+def _digest_file(path: Path, digest: hashlib._Hash | None = None) -> str:
+    digest = digest or hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):
             digest.update(block)

@@ -127,12 +127,26 @@ def validate(document: Document, model: type[Model]) -> Model:
     """
     if not isinstance(document.data, dict):
         raise InvalidFile([document.finding("the file must be a mapping of `key: value` lines")])
+    made, findings = inspect(document, document.data, model)
+    if made is None:
+        raise InvalidFile(findings)
+    return made
+
+
+def inspect(
+    document: Document, data: Any, model: type[Model], *keys: str | int
+) -> tuple[Model | None, list[Finding]]:
+    """What stands under `keys` of the document as a settings model, or all that is wrong in it."""
+    if not isinstance(data, dict):
+        where = ".".join(map(str, keys))
+        return None, [document.finding(f"`{where}` must be a mapping of `key: value` lines", *keys)]
     try:
-        return model.model_validate(document.data)
+        return model.model_validate(data), []
     except ValidationError as error:
-        raise InvalidFile(
-            document.finding(_say(problem, model), *problem["loc"]) for problem in error.errors()
-        ) from None
+        return None, [
+            document.finding(_say(problem, model, keys), *keys, *problem["loc"])
+            for problem in error.errors()
+        ]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -144,8 +158,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; write one of {', '.join(known)}" if known else ""
 
 
-def _say(problem: Any, model: type[BaseModel]) -> str:
-    where = ".".join(str(key) for key in problem["loc"])
+def _say(problem: Any, model: type[BaseModel], keys: Keys) -> str:
+    where = ".".join(str(key) for key in (*keys, *problem["loc"]))
     if problem["type"] == "extra_forbidden":
         known = _fields(model, problem["loc"][:-1])
         return f"`{where}` is not a setting{did_you_mean(str(problem['loc'][-1]), known)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 
 
 class MlopsError(Exception):
@@ -33,3 +34,10 @@ def disk_full(error: Exception) -> str | None:
     return (
         f"the disk is full: {said.splitlines()[0][:300]}; free some space and run the command again"
     )
+
+
+def redact(text: str) -> str:
+    """A text without what signs somebody in: tokens, signatures, keys."""
+    text = re.sub(r"\beyJ[\w-]+\.[\w-]+(\.[\w-]*)?", "***", text)
+    named = r"(?:sig|[\w-]*(?:key|token|secret|password))[\"']?\s*[=:]\s*[\"']?|(?:bearer|token)\s+"
+    return re.sub(rf"(?i)\b({named})[\w%+/=.-]{{16,}}", r"\1***", text)

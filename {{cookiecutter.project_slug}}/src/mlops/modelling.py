@@ -1,7 +1,9 @@
-"""Saving a trained scikit-learn model as MLflow keeps it, and loading it."""
+"""A scikit-learn model: validating it, saving it as MLflow keeps it, and loading it."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,58 @@ if TYPE_CHECKING:
 
 # What a model needs to be loaded; named here because inferring it costs MLflow nine seconds.
 REQUIREMENTS = ("mlflow", "scikit-learn", "pandas", "skops")
+
+
+def cross_validate(
+    model: Any,
+    predict: Callable[[Any, pd.DataFrame], pd.DataFrame],
+    contract: Contract,
+    features: pd.DataFrame,
+    target: pd.Series,
+    folds: int,
+    seed: int,
+) -> dict[str, float]:
+    """The mean of each metric over the folds, each predicted by a model fitted on the others.
+
+    Args:
+        model: a scikit-learn estimator; copies of it are fitted, and not itself.
+        predict: from a fitted model and n rows to their predictions, as `mlops.metrics` takes them.
+        contract: gives the problem type and the classes.
+        features: the training rows.
+        target: their target.
+        folds: how many, 2 or more. Each has its share of every class.
+        seed: makes the folds repeatable.
+    """
+    import numpy as np
+    from sklearn.base import clone
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    from mlops.metrics import compute
+
+    kind = StratifiedKFold if contract.classes else KFold
+    found = []
+    for fitted_on, left_out in kind(folds, shuffle=True, random_state=seed).split(features, target):
+        fitted = clone(model).fit(features.iloc[fitted_on], target.iloc[fitted_on])
+        answers = predict(fitted, features.iloc[left_out])
+        found.append(compute(contract, target.iloc[left_out], answers))
+    return {name: float(np.mean([metrics[name] for metrics in found])) for name in found[0]}
+
+
+def log_validation(metrics: dict[str, float]) -> None:
+    """Log metrics into the run of the job, as `validation_<name>`: a search compares them.
+
+    The gate's metrics, on the held-out rows, have the bare names.
+    """
+    named = {f"validation_{name}": value for name, value in metrics.items()}
+    for name, value in named.items():
+        print(f"{name}: {value:.4g}")
+    if run_id := os.environ.get("MLFLOW_RUN_ID"):
+        quiet_mlflow()
+        from mlflow import MlflowClient
+
+        client = MlflowClient()
+        for name, value in named.items():
+            client.log_metric(run_id, name, value)
 
 
 def save_model(model: Any, folder: Path, contract: Contract, features: pd.DataFrame) -> None:

@@ -1,6 +1,7 @@
 """The graph of an Azure ML pipeline: reading it, ordering it, filling in its commands.
 
-Source: the CLI (v2) pipeline job and command component YAML references of Azure Machine Learning.
+Source: the CLI (v2) pipeline job, sweep job and command component YAML references of Azure
+Machine Learning.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 from mlops.documents import Document, Finding, InvalidFile, did_you_mean, read_yaml
 from mlops.errors import UsageError
+from mlops.sweep import Sweep, read_sweep
 
 PARENT_INPUT = re.compile(r"\$\{\{\s*parent\.inputs\.([\w-]+)\s*\}\}")
 STEP_OUTPUT = re.compile(r"\$\{\{\s*parent\.jobs\.([\w-]+)\.outputs\.([\w-]+)\s*\}\}")
@@ -61,11 +63,15 @@ class Component:
 
 @dataclass(frozen=True)
 class Step:
-    """One job of a pipeline: a component and what its inputs are bound to."""
+    """One job of a pipeline: a component and what its inputs are bound to.
+
+    In a sweep step, the component is that of each trial, and the search binds further inputs.
+    """
 
     name: str
     component: Component
     inputs: dict[str, Any]
+    sweep: Sweep | None = None
 
     @property
     def needs(self) -> set[str]:
@@ -163,20 +169,23 @@ def _read_step(document: Document, name: str, job: Any) -> tuple[Step | None, li
     at = ("jobs", name)
     if not isinstance(job, dict):
         return None, [document.finding(f"step `{name}` must be a mapping", *at)]
-    file = job.get("component")
+    is_sweep = job.get("type") == "sweep"
+    key = "trial" if is_sweep else "component"
+    file = job.get(key)
     if not isinstance(file, str):
-        problem = f"step `{name}` needs `component:` with the path of a component's file"
+        problem = f"step `{name}` needs `{key}:` with the path of a component's file"
         return None, [document.finding(problem, *at)]
     path = document.path.parent / file.removeprefix("file:")
     try:
         component = Component(read_yaml(path))
     except InvalidFile as error:
         if not path.is_file():
-            return None, [document.finding(f"the file {file} is missing", *at, "component")]
+            return None, [document.finding(f"the file {file} is missing", *at, key)]
         return None, error.findings
     inputs = job.get("inputs") or {}
     if not isinstance(inputs, dict):
         problem = f"the `inputs` of step `{name}` must be a mapping"
         return None, [document.finding(problem, *at, "inputs")]
     bound = {str(key): literal(value) for key, value in inputs.items()}
-    return Step(name, component, bound), []
+    sweep, findings = read_sweep(document, name, job) if is_sweep else (None, [])
+    return Step(name, component, bound, sweep), findings

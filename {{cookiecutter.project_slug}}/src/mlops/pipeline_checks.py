@@ -2,7 +2,8 @@
 
 azure-ai-ml loads a pipeline without looking at how its steps fit together. Found here: unknown
 and unbound inputs, references to what is not there, cycles, misspelled keys, missing paths.
-Source: the CLI (v2) pipeline job and command component YAML references of Azure Machine Learning.
+Source: the CLI (v2) pipeline job, sweep job and command component YAML references of Azure
+Machine Learning.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from graphlib import CycleError
 from pathlib import Path
 from typing import Any
 
+from mlops.distributed import inspect_distribution
 from mlops.documents import Document, Finding, InvalidFile, did_you_mean
+from mlops.literals import LITERAL_TYPES, literal_problem
 from mlops.pipeline import (
     OPTIONAL,
     PARENT_INPUT,
@@ -26,14 +29,9 @@ from mlops.pipeline import (
     literal,
     read_pipeline,
 )
+from mlops.sweep_checks import inspect_sweep
 
 EXPRESSION = re.compile(r"\$\{\{.*?\}\}", re.DOTALL)
-LITERAL_TYPES: dict[str, tuple[type, ...]] = {
-    "string": (str, int, float, bool),
-    "number": (int, float),
-    "integer": (int,),
-    "boolean": (bool,),
-}
 PIPELINE_KEYS = {
     "$schema", "name", "type", "display_name", "experiment_name", "description", "tags",
     "settings", "compute", "inputs", "outputs", "jobs", "identity", "component",
@@ -42,6 +40,11 @@ STEP_KEYS = {
     "type", "component", "inputs", "outputs", "compute", "environment", "environment_variables",
     "resources", "limits", "distribution", "display_name", "description", "tags", "identity",
     "queue_settings", "services", "properties", "name", "code", "command",
+}  # fmt: skip
+SWEEP_KEYS = STEP_KEYS - {
+    "component", "code", "command", "environment", "environment_variables", "distribution",
+} | {
+    "trial", "sampling_algorithm", "search_space", "objective", "limits", "early_termination",
 }  # fmt: skip
 COMPONENT_KEYS = {
     "$schema", "type", "name", "version", "display_name", "description", "tags", "command", "code",
@@ -73,8 +76,12 @@ def inspect_pipeline(path: Path) -> tuple[Pipeline, list[Finding]]:
         findings += _missing_path(document, spec, "inputs", name, "path")
     for step in pipeline.steps.values():
         jobs = {str(name): job for name, job in document.data["jobs"].items()}
-        findings += _unknown_keys(document, jobs[step.name], STEP_KEYS, "jobs", step.name)
+        job, at = jobs[step.name], ("jobs", step.name)
+        known = SWEEP_KEYS if job.get("type") == "sweep" else STEP_KEYS
+        findings += _unknown_keys(document, job, known, *at)
+        findings += inspect_distribution(document, job, *at)
         findings += _inspect_bindings(pipeline, step, set(jobs))
+        findings += inspect_sweep(document, step, step.sweep) if step.sweep else ()
         findings += inspect_component(step.component)
     findings += _inspect_cycles(pipeline)
     given = {name: literal(spec) for name, spec in pipeline.inputs.items()}
@@ -89,6 +96,7 @@ def inspect_component(component: Component) -> list[Finding]:
     """What is wrong inside one component's file."""
     document, data = component.document, component.data
     findings = _unknown_keys(document, data, COMPONENT_KEYS)
+    findings += inspect_distribution(document, data)
     for key in ("name", "command", "environment"):
         if not data.get(key):
             findings.append(document.finding(f"`{key}` is missing"))
@@ -132,13 +140,15 @@ def inspect_component(component: Component) -> list[Finding]:
 
 def _inspect_bindings(pipeline: Pipeline, step: Step, names: set[str]) -> list[Finding]:
     document, declared = pipeline.document, step.component.ports("inputs")
+    searched = document.data["jobs"].get(step.name, {}).get("search_space") or ()
     findings = []
 
     def report(problem: str, *keys: str) -> None:
         findings.append(document.finding(problem, "jobs", step.name, "inputs", *keys))
 
     for name, spec in declared.items():
-        if name not in step.inputs and "default" not in spec and not spec.get("optional"):
+        bound = name in step.inputs or name in searched
+        if not bound and "default" not in spec and not spec.get("optional"):
             report(f"step `{step.name}` must bind the input `{name}`")
     for name, value in step.inputs.items():
         if name not in declared:
@@ -185,24 +195,6 @@ def inspect_literals(pipeline: Pipeline, inputs: dict[str, Any]) -> dict[str, st
                 if problem:
                     problems[match[1]] = f"{problem} ({step.component.document.path.name})"
     return problems
-
-
-def literal_problem(value: Any, declared: dict[str, Any]) -> str:
-    """Why a literal is no value of a declared input; empty if it is one, or the input a path."""
-    kind = str(declared.get("type"))
-    fits = LITERAL_TYPES.get(kind)
-    if fits is None:
-        return ""
-    if not isinstance(value, fits) or (isinstance(value, bool) and bool not in fits):
-        return f"must be of type {kind}, not {value!r}"
-    if kind in ("number", "integer"):
-        if "min" in declared and value < declared["min"]:
-            return f"must be at least {declared['min']}, not {value!r}"
-        if "max" in declared and value > declared["max"]:
-            return f"must be at most {declared['max']}, not {value!r}"
-    if "enum" in declared and value not in declared["enum"]:
-        return f"must be one of {', '.join(map(str, declared['enum']))}, not {value!r}"
-    return ""
 
 
 def _inspect_cycles(pipeline: Pipeline) -> list[Finding]:

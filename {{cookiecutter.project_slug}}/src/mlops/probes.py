@@ -50,31 +50,39 @@ def smoke_test(workspace: Workspace, deployment: str, contract: Contract) -> tup
 
 
 def traffic_test(workspace: Workspace, deployment: str, contract: Contract) -> tuple[Check, ...]:
-    """Requests through the endpoint's traffic, and as many to the new deployment itself."""
+    """Requests through the endpoint's traffic, and as many to the new deployment itself.
+
+    A deployment to which the traffic is only mirrored must answer none that came through it.
+    """
     settings = workspace.environment.rollout
     rows = contract.examples(settings.requests_per_stage, seed=1)
-    responses = [workspace.invoke(request_body([row])) for row in rows]
-    responses += [workspace.invoke(request_body([row]), deployment) for row in rows]
+    live = [workspace.invoke(request_body([row])) for row in rows]
+    responses = live + [workspace.invoke(request_body([row]), deployment) for row in rows]
     failed = [response for response in responses if response.status != 200]
-    answered = sum(response.deployment == deployment for response in responses[: len(rows)])
-    share = workspace.endpoint().traffic.get(deployment, 0)
-    detail = f"{answered} of {len(rows)} through the traffic answered by {deployment}"
+    answered = [response for response in live if response.deployment == deployment]
+    endpoint = workspace.endpoint()
+    stage = f"at {endpoint.traffic.get(deployment, 0)} % of the traffic"
+    if mirrored := endpoint.mirror.get(deployment):
+        stage = f"at {mirrored} % mirrored"
+        failed += [response for response in answered if response.status == 200]
+    detail = f"{len(answered)} of {len(rows)} through the traffic answered by {deployment}"
     if failed:
         detail += f"; the first failure: {failed[0].status} {failed[0].body[:200]}"
     errors = Check(
-        rule=f"failed requests at {share} % of the traffic",
+        rule=f"failed requests {stage}",
         value=float(len(failed)), limit=0.0, comparison="at most",
         passed=not failed, detail=detail,
     )  # fmt: skip
-    return errors, latency_check([r.milliseconds for r in responses], settings.p95_ms)
+    times = [response.milliseconds for response in responses]
+    return errors, latency_check(times, settings.p95_ms, f" {stage}")
 
 
-def latency_check(milliseconds: list[float], limit: float) -> Check:
+def latency_check(milliseconds: list[float], limit: float, where: str = "") -> Check:
     """That 95 % of the requests were answered within the limit (nearest-rank percentile)."""
     ordered = sorted(milliseconds)
     p50, p95 = (ordered[math.ceil(share * len(ordered)) - 1] for share in (0.50, 0.95))
     return Check(
-        rule="latency p95 in ms", value=round(p95, 1), limit=limit, comparison="at most",
+        rule=f"latency p95 in ms{where}", value=round(p95, 1), limit=limit, comparison="at most",
         passed=p95 <= limit,
         detail=f"p50 {p50:.1f} ms of {len(ordered)} requests",
     )  # fmt: skip

@@ -18,6 +18,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+YES, NO = ("1", "true", "yes"), ("", "0", "false", "no")
+
 
 @dataclass(frozen=True)
 class Environment:
@@ -29,8 +31,15 @@ class Environment:
 
     @property
     def is_local(self) -> bool:
-        """Whether its workspace is a folder on this machine."""
-        return not self.settings.azure.subscription_id or bool(os.environ.get("MLOPS_LOCAL"))
+        """Whether its workspace is a folder on this machine.
+
+        Raises:
+            UsageError: MLOPS_LOCAL says neither yes nor no.
+        """
+        said = os.environ.get("MLOPS_LOCAL", "").strip().lower()
+        if said not in (*YES, *NO):
+            raise UsageError(f"MLOPS_LOCAL is {said!r}; write 1, or leave it out")
+        return said in YES or not self.settings.azure.subscription_id
 
     def serves(self, kind: EndpointKind) -> bool:
         """Whether it has an online endpoint, or a batch endpoint."""
@@ -92,9 +101,26 @@ class Project:
         return self.root / "data" / "contract.yml"
 
     @property
+    def sources(self) -> Path:
+        """Where the data lies in Blob storage; a project of an older release has no such file."""
+        return self.root / "data" / "sources.yml"
+
+    @property
     def training_pipeline(self) -> Path:
         """The pipeline that `mlops train` submits."""
         return self.root / "pipelines" / "training.yml"
+
+    def pipeline(self, name: str) -> Path:
+        """The file of a pipeline that `mlops train --pipeline` can submit.
+
+        Raises:
+            UsageError: there is no such pipeline.
+        """
+        found = {path.stem: path for path in sorted(self.root.glob("pipelines/*.yml"))}
+        if name not in found:
+            known = ", ".join(found)
+            raise UsageError(f"there is no pipeline `{name}` in pipelines/; write one of: {known}")
+        return found[name]
 
     @property
     def deployment(self) -> Path:

@@ -83,6 +83,7 @@ def _promote(
         version,
         files,
         {
+            **source.publish(version),
             f"gate.{there}": "passed",
             "origin": version.origin,
             "promoted_from": f"{here}/{version.number}",

@@ -152,16 +152,19 @@ def _download(client: MlflowClient, version: ModelVersion | None, folder: str) -
 def _lineage(
     client: MlflowClient, run_id: str, prepared: Path, contract: Contract, result: dict[str, Any]
 ) -> dict[str, str]:
-    tags = client.get_run(run_id).data.tags
+    # In Azure each step has a run of its own, and the job's run is the root of them.
+    job = os.environ.get("AZUREML_ROOT_RUN_ID")
+    tags = client.get_run(job or run_id).data.tags
     summary = read_json(prepared / "summary.json")
     return {
-        "git_commit": tags.get("mlflow.source.git.commit", "unknown"),
+        "git_commit": tags.get("git_commit", "unknown"),
         "git_dirty": tags.get("git_dirty", "unknown"),
         "data_digest": summary["data_digest"],
+        **({"data_version": tags["data_version"]} if "data_version" in tags else {}),
         "split": json.dumps(summary["split"]),
         "contract_digest": contract.digest,
         "metrics": json.dumps({k: v and round(v, 6) for k, v in result["metrics"].items()}),
-        "job": tags.get("mlflow.runName", run_id),
+        "job": job or tags.get("mlflow.runName", run_id),
     }
 
 

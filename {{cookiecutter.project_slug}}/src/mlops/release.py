@@ -50,8 +50,9 @@ def deploy(workspace: Workspace, number: int | None = None, *, report: Report) -
         try:
             workspace.create_deployment(name, version)
         except MlopsError as error:
-            workspace.delete_deployment(name)
-            raise MlopsError(f"{name} did not start and was removed: {error}") from None
+            raise MlopsError(
+                f"{name} did not start and {_removed(workspace, name)}: {error}"
+            ) from None
         report(f"testing {name} ...")
         checks = smoke_test(workspace, name, contract_of(workspace, version))
         decision = decide(workspace, "smoke-test", version, checks, deployment=name)
@@ -63,11 +64,21 @@ def deploy(workspace: Workspace, number: int | None = None, *, report: Report) -
     return decision
 
 
+def _removed(workspace: Workspace, name: str) -> str:
+    """Remove a deployment that did not start, and say whether that worked."""
+    try:
+        workspace.delete_deployment(name)
+    except MlopsError as error:
+        return f"could not be removed ({error})"
+    return "was removed"
+
+
 def rollout(workspace: Workspace, number: int | None = None, *, report: Report) -> Decision:
     """Give a tested deployment the traffic, stage by stage, and make its version the champion.
 
     Each stage is tested. When a test fails, the traffic is as before and the version is marked
     as failed. A rollout that was interrupted goes on from the stage that it had reached.
+    Where the environment says so, the traffic is mirrored to the deployment first.
 
     Raises:
         MlopsError: a stage failed its test.
@@ -89,14 +100,12 @@ def rollout(workspace: Workspace, number: int | None = None, *, report: Report) 
         if reached == 100 and version.passed("rollout"):
             raise Refused(f"{name} has all the traffic of {endpoint.name} already")
         old = _deployment_before(endpoint, name)
-        stages = [100] if old is None else workspace.environment.rollout.stages
         checks: list[Check] = []
         try:
-            for share in stages:
+            for share in _stages(workspace, old):
                 if share < reached:
                     continue
-                _set_share(workspace, name, share, old)
-                report(f"{name} gets {share} % of the traffic; testing ...")
+                _begin_stage(workspace, name, share, old, report=report)
                 checks += traffic_test(workspace, name, contract_of(workspace, version))
                 if not all(check.passed for check in checks):
                     break
@@ -121,15 +130,30 @@ def rollout(workspace: Workspace, number: int | None = None, *, report: Report) 
     return decision
 
 
-def _set_share(workspace: Workspace, name: str, share: int, old: str | None) -> None:
-    """Give a deployment its share. The endpoint's tags remember the way back, also after a crash."""
-    tags = workspace.endpoint().tags
+def _stages(workspace: Workspace, old: str | None) -> tuple[int, ...]:
+    """The shares of the traffic in turn. At 0 % of it, the deployment gets mirrored traffic."""
+    rollout = workspace.environment.rollout
     if old is None:
-        workspace.set_traffic({name: share}, {})
-        return
-    if tags.get(PREVIOUS) != old:  # the rollout begins
+        return (100,)
+    return (0, *rollout.stages) if rollout.mirror else rollout.stages
+
+
+def _begin_stage(
+    workspace: Workspace, name: str, share: int, old: str | None, *, report: Report
+) -> None:
+    """Give a deployment its share. The endpoint's tags remember the way back, also after a crash."""
+    tags = workspace.endpoint().tags if old else {}
+    if old and tags.get(PREVIOUS) != old:  # the rollout begins
         tags = {PREVIOUS: old, **({BEFORE_THAT: tags[PREVIOUS]} if PREVIOUS in tags else {})}
-    workspace.set_traffic({name: share} | ({old: 100 - share} if share < 100 else {}), tags)
+    shares = {name: share, **({old: 100 - share} if old else {})}
+    traffic = {deployment: percent for deployment, percent in shares.items() if percent}
+    if share:
+        workspace.set_traffic(traffic, tags)
+        report(f"{name} gets {share} % of the traffic; testing ...")
+    else:
+        mirror = workspace.environment.rollout.mirror
+        workspace.set_traffic(traffic, tags, {name: mirror})
+        report(f"{mirror} % of the traffic is mirrored to {name}; testing ...")
 
 
 def _put_back(workspace: Workspace, old: str | None) -> None:
@@ -152,7 +176,8 @@ def rollback(workspace: Workspace, *, report: Report) -> Decision:
             raise Refused(f"{endpoint.name} has no previous deployment to go back to")
         versions = {version.number: version for version in workspace.versions()}
         back_to = versions[endpoint.deployments[previous].version]
-        failed = [name for name, share in endpoint.traffic.items() if share and name != previous]
+        shares = {**endpoint.traffic, **endpoint.mirror}
+        failed = [name for name, share in shares.items() if share and name != previous]
         for name in failed:
             _mark(workspace, versions[endpoint.deployments[name].version], "rolled back")
         workspace.set_champion(back_to)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from mlops.console import Console
-from mlops.errors import MlopsError, disk_full
+from mlops.errors import MlopsError, disk_full, redact
 
 if TYPE_CHECKING:
     from mlops.project import Project
@@ -67,6 +67,7 @@ def _unexpected(error: Exception) -> str:
 
 
 def _fail(console: Console, message: str, status: int) -> None:
+    message = redact(message)
     console.progress(f"error: {message}")
     console.failure(message, status)
     raise typer.Exit(status)

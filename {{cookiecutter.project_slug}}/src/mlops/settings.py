@@ -25,11 +25,58 @@ class ComputeSettings(Settings):
         max_length=16,
     )
     size: str = "Standard_DS3_v2"
+    tier: Literal["dedicated", "low_priority"] = "dedicated"
+    min_instances: int = Field(default=0, ge=0)
     max_instances: int = Field(default=2, ge=1)
+    idle_seconds: int = Field(default=300, ge=60)
+
+    @model_validator(mode="after")
+    def _fewest_are_not_more_than_most(self) -> ComputeSettings:
+        if self.min_instances > self.max_instances:
+            raise ValueError("`min_instances` is greater than `max_instances`")
+        return self
+
+
+class OnlineScale(Settings):
+    """The machines of an online deployment."""
+
+    instance_type: str
+    instance_count: int = Field(default=1, ge=1)
+
+
+class BatchScale(Settings):
+    """The machines of a batch deployment, and how many mini-batches each of them scores at once."""
+
+    instance_count: int = Field(default=1, ge=1)
+    max_concurrency_per_instance: int = Field(default=2, ge=1)
+
+
+class DistributedSettings(Settings):
+    """Training on more than one process: the train step starts this many, on this many machines."""
+
+    type: Literal["pytorch", "mpi", "tensorflow"]
+    instance_count: int = Field(default=1, ge=1)
+    process_count_per_instance: int = Field(default=1, ge=1)
+
+
+class BudgetSettings(Settings):
+    """What the resource group may cost in a month, in the subscription's currency.
+
+    The owner gets mail at 80 % and 100 % of it, and when the forecast exceeds it.
+    """
+
+    monthly: float = Field(gt=0)
 
 
 class AzureSettings(Settings):
-    """Where the environment lies in Azure. An empty subscription means a local workspace."""
+    """Where the environment lies in Azure. An empty subscription means a local workspace.
+
+    `network` is `public` (reached over the internet, by who has a role) or `managed`: the
+    workspace's own network, whose machines reach nothing outside Azure but the `allowed_hosts`, and
+    whose storage people reach from the `allowed_addresses`. What `online` and `batch` do not say,
+    the deployment's own file says. `endpoint_identity` names the user-assigned identity of the online
+    endpoint; without it, Azure makes one for the endpoint.
+    """
 
     subscription_id: str = ""
     tenant_id: str = ""
@@ -38,7 +85,31 @@ class AzureSettings(Settings):
     name_prefix: str = Field(default="", pattern=r"^([a-z][a-z0-9]{1,10})?$")
     workspace: WorkspaceName
     registry: WorkspaceName | None = None
+    registry_resource_group: str | None = None
+    endpoint_identity: str | None = None
     compute: ComputeSettings = ComputeSettings()
+    online: OnlineScale | None = None
+    batch: BatchScale | None = None
+    distributed: DistributedSettings | None = None
+    network: Literal["public", "managed"] = "public"
+    allowed_addresses: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    budget: BudgetSettings | None = None
+
+
+Group = Annotated[str, Field(pattern=r"^([0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})?$")]
+
+
+class AccessSettings(Settings):
+    """The people of the environment: object ids of groups in Microsoft Entra ID, or empty.
+
+    What each may do stands in `infrastructure/roles.yml`.
+    """
+
+    data_scientists: Group = ""
+    ml_engineers: Group = ""
+    data_engineers: Group = ""
+    infrastructure_team: Group = ""
 
 
 EndpointName = Annotated[
@@ -92,8 +163,13 @@ class GateSettings(Settings):
 
 
 class RolloutSettings(Settings):
-    """The share of traffic, in percent, that a new deployment gets in each stage, and its test."""
+    """The share of traffic, in percent, that a new deployment gets in each stage, and its test.
 
+    Before the first stage, `mirror` percent of the traffic (Azure allows up to 50) are copied to
+    the deployment, whose answers no client sees.
+    """
+
+    mirror: int = Field(default=0, ge=0, le=50)
     stages: tuple[int, ...] = Field(min_length=1)
     requests_per_stage: int = Field(default=20, ge=1, le=10_000)
     p95_ms: float = Field(gt=0)
@@ -113,14 +189,23 @@ class Owner(Settings):
     contact: str
 
 
+class FederationSettings(Settings):
+    """Whose tokens Azure takes for the identity of the CI/CD: issuer and subject, letter by letter."""
+
+    issuer: str = Field(pattern=r"^https://")
+    subject: str = Field(min_length=1)
+
+
 class CicdSettings(Settings):
     """The environment on the CI/CD platform whose reviewers let a version in here.
 
-    `service_connection` is what Azure DevOps signs in to Azure with.
+    `service_connection` is what Azure DevOps signs in to Azure with; `federation` is what Azure
+    knows the CI/CD by.
     """
 
     environment: str = Field(min_length=1)
     service_connection: str | None = None
+    federation: FederationSettings | None = None
 
 
 class EnvironmentSettings(Settings):
@@ -131,6 +216,7 @@ class EnvironmentSettings(Settings):
     model: str = Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$")
     owner: Owner | None = None
     azure: AzureSettings
+    access: AccessSettings = AccessSettings()
     endpoints: EndpointNames
     ci_cd: CicdSettings | None = None
     tests: tuple[Literal["gate", "rollout"], ...] = Field(
@@ -151,6 +237,14 @@ class EnvironmentSettings(Settings):
                 "name one under `endpoints.online`, or write `tests: [gate]`"
             )
         return tests
+
+    @model_validator(mode="after")
+    def _data_scientists_work_in_dev(self) -> EnvironmentSettings:
+        if self.access.data_scientists and self.name != "dev":
+            raise ValueError(
+                "`access.data_scientists`: data scientists work in dev only; remove it"
+            )
+        return self
 
     @model_validator(mode="after")
     def _gate_is_tested(self) -> EnvironmentSettings:

@@ -35,6 +35,7 @@ def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
                 "name": deployment.name,
                 "version": deployment.version,
                 "traffic": endpoint.traffic.get(deployment.name, 0),
+                "mirror": endpoint.mirror.get(deployment.name, 0),
                 "created": deployment.created,
             }
             for deployment in endpoint.deployments.values()

@@ -11,6 +11,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_type_hints
@@ -68,7 +69,7 @@ def parser_of(function: Callable[..., None], program: str) -> argparse.ArgumentP
         required = parameter.default is inspect.Parameter.empty
         parser.add_argument(
             f"--{name}",
-            type=_boolean if hints[name] is bool else hints[name],
+            type={bool: _boolean, int: _integer}.get(hints[name], hints[name]),
             required=required,
             default=None if required else parameter.default,
         )
@@ -96,6 +97,13 @@ def _boolean(text: str) -> Any:
     if text.lower() not in words:
         raise argparse.ArgumentTypeError(f"write true or false, not {text!r}")
     return words[text.lower()]
+
+
+def _integer(text: str) -> int:
+    """A whole number, also where a search writes it as `32.0`."""
+    with suppress(ValueError):
+        return int(text.removesuffix(".0"))
+    raise argparse.ArgumentTypeError(f"write a whole number, not {text!r}")
 
 
 def main() -> None:

@@ -26,6 +26,22 @@ def read_table(path: Path, contract: Contract) -> pd.DataFrame:
     return pd.concat(iterate_table(path, contract), ignore_index=True)
 
 
+def check_table(path: Path, contract: Contract) -> int:
+    """Check a table of any size that is to be trained on; the number of its rows.
+
+    Raises:
+        UsageError: there is no such file, or it is not a table.
+        ContractViolation: with everything in it that breaks the contract.
+    """
+    from mlops.validation import TableCheck
+
+    check = TableCheck(contract, target=True)
+    for piece in iterate_table(path, contract):
+        check.check(piece)
+    check.close()
+    return check.rows
+
+
 def iterate_table(
     path: Path, contract: Contract, rows: int = ROWS_PER_BATCH
 ) -> Iterator[pd.DataFrame]:

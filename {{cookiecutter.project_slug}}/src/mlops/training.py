@@ -1,4 +1,4 @@
-"""Training: the training pipeline as a job, and what its gate decided."""
+"""Training: a training pipeline as a job, and what its gate decided."""
 
 from __future__ import annotations
 
@@ -6,30 +6,39 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlops.data import training_data
 from mlops.decisions import Decision, read_decision
+from mlops.documents import InvalidFile
 from mlops.errors import MlopsError, Refused, UsageError
 from mlops.pipeline import Pipeline, is_local_path, literal
 from mlops.pipeline_checks import inspect_literals, load_pipeline
 from mlops.project import Project
-from mlops.workspaces import Job, ModelVersion, Report, Workspace
+from mlops.sources import check_type, load_sources
+from mlops.step_checks import require_parameters_of_trials
+from mlops.workspaces import DataVersion, Job, ModelVersion, Report, Workspace
 
 DECISION_OUTPUT = "register.decision"
 
 
 @dataclass(frozen=True)
 class Training:
-    """A finished training: its job, the gate's decision, and the version if it was accepted."""
+    """A finished training: its job, the gate's decision, and the version if it was accepted.
+
+    `data` is the registered version that it read, if it read one.
+    """
 
     job: Job
     decision: Decision
     card: Path
     version: ModelVersion | None
+    data: DataVersion | None = None
 
 
 def train(
     project: Project,
     workspace: Workspace,
     *,
+    pipeline_name: str = "training",
     data: Path | None = None,
     settings: dict[str, str] | None = None,
     cache: bool = True,
@@ -38,17 +47,19 @@ def train(
     """Train, evaluate, and register if the gate accepts.
 
     Args:
-        project: gives the pipeline.
+        project: gives the pipelines.
         workspace: where the job runs and the version is registered.
-        data: a table in place of the pipeline's own.
+        pipeline_name: a file in `pipelines/`: `training`, or `sweep` for a search.
+        data: a table in place of the registered data version, or of the pipeline's own table.
         settings: other inputs of the pipeline, as text.
         cache: whether unchanged steps are reused.
         report: takes progress.
 
     Raises:
-        UsageError: an input does not exist or has the wrong type.
-        Refused: the environment is not the first one, where models are trained.
-        StepFailed: a step failed.
+        UsageError: the pipeline or an input does not exist, or an input has the wrong type.
+        Refused: the environment is not the first one, where models are trained; or its data is
+            not what was registered.
+        MlopsError: a step failed.
     """
     name = workspace.environment.name
     if name != project.environments[0]:
@@ -56,7 +67,9 @@ def train(
             f"models are trained in {project.environments[0]} and promoted from there; "
             f"run `mlops train --env {project.environments[0]}`"
         )
-    pipeline = load_pipeline(project.training_pipeline)
+    pipeline = load_pipeline(project.pipeline(pipeline_name))
+    _require_decision(pipeline)
+    require_parameters_of_trials(project, pipeline)
     values: dict[str, Any] = typed_inputs(pipeline, settings or {})
     if "environment" in pipeline.inputs:
         values["environment"] = project.environment_file(name)
@@ -64,19 +77,47 @@ def train(
         if not data.is_file():
             raise UsageError(f"{data}: there is no such file; give a Parquet or CSV file")
         values["data"] = data.resolve()
+    version = None
+    if "data" in pipeline.inputs and "data" not in values:
+        version = data_version(project, workspace, pipeline)
+    if version is not None:
+        values["data"] = workspace.data().reference(version)
+        report(f"data: {version}, {version.location}")
     inputs = pipeline.with_inputs(values)
+    if version is None and "data" in inputs:
+        table = Path(inputs["data"])
+        inside = table.is_relative_to(project.root)
+        report(f"data: {table.relative_to(project.root) if inside else table}")
+    tags = {} if version is None else {"data_version": str(version)}
     with workspace.lock():
-        job = workspace.submit(pipeline, inputs, cache=cache, report=report)
-    folder = job.outputs.get(DECISION_OUTPUT)
-    if folder is None:
-        raise MlopsError(
-            f"{project.training_pipeline}: no step `register` with an output `decision`"
-        )
+        job = workspace.submit(pipeline, inputs, cache=cache, report=report, tags=tags)
+    folder = job.outputs[DECISION_OUTPUT]
     decision = read_decision(folder / "decision.json")
     workspace.keep(decision)
     versions = {version.number: version for version in workspace.versions()}
-    version = versions[decision.version] if decision.version else None
-    return Training(job, decision, folder / "model_card.md", version)
+    registered = versions.get(decision.version) if decision.version else None
+    if decision.version and registered is None:
+        raise MlopsError(
+            f"{job.name} registered version {decision.version}, which is not there any more; "
+            "run `mlops train --no-cache`"
+        )
+    return Training(job, decision, folder / "model_card.md", registered, version)
+
+
+def data_version(project: Project, workspace: Workspace, pipeline: Pipeline) -> DataVersion | None:
+    """The registered version of the data that the pipeline reads in place of its own table."""
+    version = training_data(project, workspace)
+    sources = load_sources(project)
+    if version and sources and (wrong := list(check_type(sources, pipeline))):
+        raise InvalidFile(wrong)
+    return version
+
+
+def _require_decision(pipeline: Pipeline) -> None:
+    name, _, output = DECISION_OUTPUT.partition(".")
+    step = pipeline.steps.get(name)
+    if step is None or output not in step.component.ports("outputs"):
+        raise UsageError(f"{pipeline.document.path}: no step `{name}` with an output `{output}`")
 
 
 def default_data(project: Project) -> str:

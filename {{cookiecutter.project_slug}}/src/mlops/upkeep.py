@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from mlops.errors import MlopsError, UsageError
+from mlops.errors import MlopsError, Refused, UsageError
 from mlops.options import Every, Json
 from mlops.session import Session, session
 
@@ -22,6 +22,8 @@ workspaces = typer.Typer(
 @workspaces.command(epilog="Example: mlops workspaces plan --env dev")
 def plan(env: Every = None, json: Json = False) -> None:
     """Show what `apply` would make; nothing is changed."""
+    from mlops import wiring
+
     with session(json) as s:
         missing = [state for state in _states(s, env) if not state.requirement.satisfied]
         s.console.result([state.record() for state in missing])
@@ -33,6 +35,10 @@ def plan(env: Every = None, json: Json = False) -> None:
                 s.console.say(f"! {state.environment}: {needed.name}: {needed.remedy}")
         to_make = sum(state.requirement.makeable for state in missing)
         s.console.say(f"{to_make} to make" if missing else "nothing to do")
+        for name, changes in wiring.infrastructure_changes(
+            s.project, _names(s, env), report=s.console.progress
+        ):
+            s.console.say(f"{name}, the infrastructure, as Azure sees it:\n{changes}")
 
 
 @workspaces.command(epilog="Example: mlops workspaces apply --env dev")
@@ -51,6 +57,35 @@ def check(env: Every = None, json: Json = False) -> None:
     """Show what is there and what is not, and who or what mends it; status 1 if something is not."""
     with session(json) as s:
         _show(s, _states(s, env))
+
+
+@workspaces.command(epilog="Example: mlops workspaces delete --env dev")
+def delete(
+    env: Annotated[str, typer.Option(help="The environment.")],
+    confirm: Annotated[
+        Optional[str], typer.Option(help="Its name once more; asked for if it is left out.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Delete an environment's resource group in Azure, with models, endpoints and data."""
+    from mlops import wiring
+
+    with session(json) as s:
+        lost = wiring.environments_in_group_of(s.project, env)
+        named = wiring.name_to_confirm(s.project, lost)
+        s.console.progress(
+            f"this deletes {s.project.environment(env).settings.azure.resource_group} with all "
+            f"models, endpoints and data of: {', '.join(lost)}"
+        )
+        try:
+            typed = (
+                typer.prompt(f"type `{named}` to go on", err=True) if confirm is None else confirm
+            )
+        except typer.Abort:
+            raise Refused(f"nothing is deleted: nobody typed `{named}`; or use --confirm") from None
+        wiring.delete(s.project, env, typed, report=s.console.progress)
+        s.console.result({"deleted": lost})
+        s.console.say(f"deleted: {', '.join(lost)}")
 
 
 def update(

@@ -43,7 +43,7 @@ def _rows(state: dict[str, Any]) -> list[dict[str, str]]:
     if not state["versions"]:
         return [{"environment": name, "version": "-", "traffic": "-"}]
     deployments = state["endpoint"]["deployments"] if state["endpoint"] else []
-    traffic = {d["version"]: f"{d['name']}: {d['traffic']} %" for d in deployments}
+    traffic = {d["version"]: _traffic(d) for d in deployments}
     champion = (state["champion"] or {}).get("version")
     return [
         {
@@ -57,6 +57,11 @@ def _rows(state: dict[str, Any]) -> list[dict[str, str]]:
         }
         for version in state["versions"]
     ]
+
+
+def _traffic(deployment: dict[str, Any]) -> str:
+    mirrored = f", {deployment['mirror']} % mirrored" if deployment["mirror"] else ""
+    return f"{deployment['name']}: {deployment['traffic']} %{mirrored}"
 
 
 def _commit(version: dict[str, Any]) -> str:

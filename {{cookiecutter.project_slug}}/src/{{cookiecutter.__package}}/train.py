@@ -8,8 +8,9 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from mlops.contract import load_contract
-from mlops.modelling import save_model
+from mlops.modelling import cross_validate, log_validation, save_model
 
+from . import score
 from .estimator import make_estimator
 from .features import make_features
 
@@ -21,6 +22,7 @@ def train(
     learning_rate: float,
     max_iterations: int,
     seed: int,
+    folds: int = 0,
 ) -> None:
     """Fit a model and save it.
 
@@ -31,6 +33,8 @@ def train(
         learning_rate: how much each tree corrects, between 0 and 1.
         max_iterations: the number of boosting iterations.
         seed: makes the fit repeatable.
+        folds: log metrics of a cross-validation on the training rows with so many folds, which a
+            search compares; 0: none. The model is fitted on all training rows either way.
     """
     rules = load_contract(contract)
     table = pd.read_parquet(prepared / "train.parquet")
@@ -39,6 +43,11 @@ def train(
         target = target.astype(str)  # a class is text everywhere, also where it is a number here
     transformer, categories = make_features(rules)
     estimator = make_estimator(categories, learning_rate, max_iterations, seed)
-    fitted = Pipeline([("features", transformer), ("estimator", estimator)]).fit(features, target)
+    pipeline = Pipeline([("features", transformer), ("estimator", estimator)])
+    if folds:
+        log_validation(
+            cross_validate(pipeline, score.predict, rules, features, target, folds, seed)
+        )
+    fitted = pipeline.fit(features, target)
     save_model(fitted, model, rules, features)
     print(f"fitted on {len(table)} rows of {features.shape[1]} features")

@@ -11,10 +11,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Literal, Protocol
 
 from mlops.decisions import Decision
-from mlops.errors import UsageError
 from mlops.pipeline import Pipeline
 from mlops.project import Environment, Project
 
@@ -68,11 +67,16 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An online endpoint: its deployments and the percentage of traffic that each one gets."""
+    """An online endpoint: its deployments and the percentage of traffic that each one gets.
+
+    `mirror` is the percentage of the traffic that is also copied to a deployment, whose answers
+    no client sees.
+    """
 
     name: str
     deployments: dict[str, Deployment] = field(default_factory=dict)
     traffic: dict[str, int] = field(default_factory=dict)
+    mirror: dict[str, int] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
 
 
@@ -121,6 +125,80 @@ class Requirement:
     makeable: bool = True
 
 
+@dataclass(frozen=True)
+class Location:
+    """A path in a datastore of a workspace: that of a file, or of a folder of files."""
+
+    datastore: str
+    path: str
+    type: Literal["uri_file", "uri_folder"]
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether files lie below the path."""
+        return self.type == "uri_folder"
+
+    def file(self, name: str) -> Location:
+        """The file `name` in a folder; a file itself, whatever the name."""
+        if not self.is_folder:
+            return self
+        return Location(self.datastore, f"{self.path}/{name}", "uri_file")
+
+    def __str__(self) -> str:
+        return f"azureml://datastores/{self.datastore}/paths/{self.path}"
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file in a datastore: its name as seen from its location, its bytes, and their digest.
+
+    The digest is the MD5 that the store keeps, or its ETag where it keeps none.
+    """
+
+    name: str
+    size: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class DataVersion:
+    """A registered version of a data asset: a name for what lies in a location."""
+
+    name: str
+    version: str
+    location: Location
+    created: str
+    tags: dict[str, str]
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.version}"
+
+
+class DataStore(Protocol):
+    """The datastores of a workspace, and the data assets that are registered in it."""
+
+    def files(self, location: Location) -> list[StoredFile]:
+        """What lies there, in order of name; nothing where nothing does."""
+
+    def upload(self, source: Path, location: Location, progress: Callable[[int], None]) -> None:
+        """Replace the file of a location in one step; `progress` takes the bytes done so far.
+
+        A broken upload leaves what was there.
+        """
+
+    def open(self, location: Location) -> BinaryIO:
+        """The file of a location, to be read piece by piece, from any place."""
+
+    def register(self, version: DataVersion) -> DataVersion:
+        """Register a version; the same version again is not registered twice."""
+
+    def versions(self, name: str) -> list[DataVersion]:
+        """The versions of a data asset, oldest first; none where there is no such asset."""
+
+    def reference(self, version: DataVersion) -> Path | str:
+        """What a pipeline's input takes to read a version: a path, or the name of the asset."""
+
+
 class Workspace(Protocol):
     """An Azure ML workspace, seen from one environment."""
 
@@ -135,10 +213,17 @@ class Workspace(Protocol):
     def lock(self) -> AbstractContextManager[Any]:
         """Held while an act changes the workspace; a second act waits."""
 
+    def data(self) -> DataStore:
+        """Its datastores and data assets."""
+
     def submit(
-        self, pipeline: Pipeline, inputs: dict[str, Any], *, cache: bool, report: Report
-    ) -> Job:
-        """Run a pipeline to its end. Raises `StepFailed` with the end of the failing step's log."""
+        self, pipeline: Pipeline, inputs: dict[str, Any], *,
+        cache: bool, report: Report, tags: dict[str, str] | None = None,
+    ) -> Job:  # fmt: skip
+        """Run a pipeline to its end. Raises `MlopsError` with the end of the failing step's log.
+
+        `tags` are kept in the job's record.
+        """
 
     def versions(self) -> list[ModelVersion]:
         """The model versions that are in this environment, oldest first."""
@@ -154,6 +239,12 @@ class Workspace(Protocol):
 
     def files(self, version: ModelVersion) -> Path:
         """A folder with the version's `model`, `evaluation`, `held_out` and `decision`."""
+
+    def publish(self, version: ModelVersion) -> dict[str, str]:
+        """Offer a version to the workspaces of other environments; tags that say where it is.
+
+        Nothing where they share no registry: then the version is copied.
+        """
 
     def receive(self, version: ModelVersion, files: Path, tags: dict[str, str]) -> ModelVersion:
         """Take in a version of another environment; the same version again is not taken twice."""
@@ -173,8 +264,13 @@ class Workspace(Protocol):
     def delete_deployment(self, name: str) -> None:
         """Remove a deployment that has no traffic."""
 
-    def set_traffic(self, traffic: dict[str, int], tags: dict[str, str]) -> None:
-        """Replace the endpoint's traffic and tags in one step; only deployments that exist."""
+    def set_traffic(
+        self, traffic: dict[str, int], tags: dict[str, str], mirror: dict[str, int] | None = None
+    ) -> None:
+        """Replace the endpoint's traffic, tags and mirrored traffic in one step.
+
+        Only deployments that exist; at most 50 % are mirrored, to one that gets no traffic.
+        """
 
     def invoke(self, body: bytes, deployment: str | None = None) -> Response:
         """Send a request through the endpoint's traffic, or to one deployment."""
@@ -192,7 +288,7 @@ class Workspace(Protocol):
         """The kept records, oldest first."""
 
     def user_interface(self) -> tuple[str, list[str]]:
-        """The address of the workspace's web page, and the command that serves it."""
+        """The address of the workspace's web page, and the command that serves it, if one must."""
 
     def close(self) -> None:
         """Stop what was started for this session."""
@@ -202,15 +298,13 @@ def open_workspace(project: Project, name: str) -> Workspace:
     """The workspace of an environment.
 
     Raises:
-        UsageError: there is no such environment, or its workspace cannot be opened from here.
+        UsageError: there is no such environment, or what opens its workspace is not installed.
     """
     environment = project.environment(name)
-    if not environment.is_local:
-        raise UsageError(
-            f"{environment.document.path}:{environment.document.line('azure', 'subscription_id')}: "
-            f"`{name}` lies in an Azure subscription, and this version of the template runs local "
-            "workspaces only; set MLOPS_LOCAL=1 to use a local workspace in its place"
-        )
-    from mlops.workspaces.local.workspace import LocalWorkspace
+    if environment.is_local:
+        from mlops.workspaces.local.workspace import LocalWorkspace
 
-    return LocalWorkspace(project, environment)
+        return LocalWorkspace(project, environment)
+    from mlops.workspaces.azure.workspace import open_azure_workspace
+
+    return open_azure_workspace(project, environment)

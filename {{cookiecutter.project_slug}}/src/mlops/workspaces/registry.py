@@ -1,4 +1,8 @@
-"""The model registry of a workspace, through MLflow: on the local workspace's SQLite file."""
+"""The model registry of a workspace, through MLflow: a local SQLite file, or Azure ML's registry.
+
+Which version is the champion says a tag, not MLflow's alias: Azure ML's registry is not known to
+keep aliases. The tag holds a number that grows, so that moving the champion is one write.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +31,7 @@ def quiet_mlflow() -> None:
     """No telemetry, and no chatter on the terminal; set before MLflow is imported."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # It prints the traceback of every error of the database that it raises as well.
@@ -41,7 +46,8 @@ class Registry:
         self.client = client
         self.model = environment.settings.model
         self.environment = environment.name
-        self._alias = f"champion-{environment.name}"
+        self._champion = f"champion.{environment.name}"
+        self._alias = f"champion-{environment.name}"  # what releases before 0.3.0 set
 
     def versions(self) -> list[ModelVersion]:
         """The versions that passed this environment's gate, in the order of their numbers."""
@@ -49,20 +55,24 @@ class Registry:
         return sorted(found, key=lambda version: version.number)
 
     def champion(self) -> ModelVersion | None:
-        """The version that carries this environment's champion alias."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            return self._read(self.client.get_model_version_by_alias(self.model, self._alias))
-        except MlflowException as error:
-            # No such model, no such alias; a store that cannot be read says nothing about either.
-            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                raise
-            return None
+        """The version that last became this environment's champion."""
+        found = self._found()
+        last = max(found, key=self._turn, default=None)
+        if last is None or self._turn(last):
+            return self._read(last) if last else None
+        aliased = self.client.get_registered_model(self.model).aliases.get(self._alias)
+        return next((self._read(v) for v in found if v.version == aliased), None)
 
     def set_champion(self, version: ModelVersion) -> None:
-        """Move this environment's champion alias."""
-        self.client.set_registered_model_alias(self.model, self._alias, str(version.number))
+        """Make a version this environment's champion."""
+        found = self._found()
+        turn = max((self._turn(other) for other in found), default=0)
+        if turn and any(self._turn(v) == turn and int(v.version) == version.number for v in found):
+            return
+        self.set_tags(version, {self._champion: str(turn + 1)})
+
+    def _turn(self, version: Any) -> int:
+        return int(version.tags.get(self._champion, 0))
 
     def set_tags(self, version: ModelVersion, tags: dict[str, str]) -> ModelVersion:
         """Add tags to a version; the version as it is then."""
@@ -76,13 +86,31 @@ class Registry:
         A version with the same digest is that version already: registering again after a crash, or
         a training whose steps were all reused, adds none.
         """
-        for version in self._all():
-            if version.digest == tags["model_digest"]:
-                return self.set_tags(version, {f"gate.{self.environment}": "passed"})
+        from mlflow.exceptions import MlflowException
+
+        if there := self.find(tags["model_digest"]):
+            return self.set_tags(there, {f"gate.{self.environment}": "passed"})
         self._create_model()
         source = f"{self.client.get_run(run_id).info.artifact_uri}/{MODEL}"
-        created = self.client.create_model_version(self.model, source, run_id, tags=tags)
-        return self._read(created)
+        try:
+            self.client.create_model_version(self.model, source, run_id, tags=tags)
+        except MlflowException:
+            # An answer can be lost after the work was done.
+            if self.find(tags["model_digest"]) is None:
+                raise
+        # Or MLflow's client asked again.
+        first, *doubles = self._with_digest(tags["model_digest"])
+        for double in doubles:
+            self.client.delete_model_version(self.model, str(double.number))
+        return first
+
+    def find(self, digest: str) -> ModelVersion | None:
+        """The version that is made of these files, if there is one."""
+        return next(iter(self._with_digest(digest)), None)
+
+    def _with_digest(self, digest: str) -> list[ModelVersion]:
+        same = [version for version in self._all() if version.digest == digest]
+        return sorted(same, key=lambda version: version.number)
 
     def _create_model(self) -> None:
         from mlflow.exceptions import MlflowException
@@ -94,11 +122,14 @@ class Registry:
                 raise
 
     def _all(self) -> list[ModelVersion]:
-        versions: list[ModelVersion] = []
+        return [self._read(version) for version in self._found()]
+
+    def _found(self) -> list[Any]:
+        versions: list[Any] = []
         token: str | None = None
         while token != "":
             page = self.client.search_model_versions(f"name = '{self.model}'", page_token=token)
-            versions += [self._read(version) for version in page]
+            versions += page
             token = page.token or ""
         return versions
 

@@ -1,6 +1,7 @@
 """What Azure's batch driver does: `init()` once, then `run(mini_batch)` for each file.
 
-`python batch_driver.py SCRIPT FOLDER_OF_PIECES OUTPUT`. Run by its path, in a process of its own.
+`python batch_driver.py SCRIPT FOLDER_OF_PIECES FOLDER_OF_ANSWERS`. Run by its path, in a process
+of its own, with the code of a model version: it imports nothing of the engine.
 """
 
 from __future__ import annotations
@@ -11,26 +12,12 @@ from pathlib import Path
 from typing import Any
 
 
-def main(script: Path, pieces: Path, output: Path) -> None:
-    """Score each piece in the order of its name and append the answers to the output."""
-    import pyarrow as pa
-    from pyarrow import csv, parquet
-
+def main(script: Path, pieces: Path, answers: Path) -> None:
+    """Score each piece, and write its answers to a Parquet file of the same name."""
     module = _load(script)
     module.init()
-    writer: Any = None
-    try:
-        for piece in sorted(pieces.iterdir()):
-            answers = pa.Table.from_pandas(module.run([str(piece)]), preserve_index=False)
-            if writer is None:
-                kind = parquet.ParquetWriter if output.suffix == ".parquet" else csv.CSVWriter
-                writer = kind(output, answers.schema)
-            writer.write_table(
-                answers.cast(writer.schema) if hasattr(writer, "schema") else answers
-            )
-    finally:
-        if writer is not None:
-            writer.close()
+    for piece in sorted(pieces.iterdir()):
+        module.run([str(piece)]).to_parquet(answers / piece.name, index=False)
 
 
 def _load(script: Path) -> Any:

@@ -17,6 +17,7 @@ from mlops.workspaces import Deployment, Endpoint, ModelVersion
 from mlops.workspaces.registry import CODE
 
 STATE = "endpoint.json"
+MOST_MIRRORED = 50  # percent: Azure's limit
 
 
 class EndpointStore:
@@ -96,20 +97,29 @@ class EndpointStore:
             raise MlopsError(f"the deployment `{name}` gets traffic and cannot be deleted")
         deployments = {n: d for n, d in endpoint.deployments.items() if n != name}
         traffic = {n: share for n, share in endpoint.traffic.items() if n != name}
+        mirror = {n: share for n, share in endpoint.mirror.items() if n != name}
         tags = {tag: value for tag, value in endpoint.tags.items() if value != name}
-        self._write(replace(endpoint, deployments=deployments, traffic=traffic, tags=tags))
+        self._write(Endpoint(self.name, deployments, traffic, mirror, tags))
         shutil.rmtree(self.folder_of(name), ignore_errors=True)
 
-    def set_traffic(self, traffic: dict[str, int], tags: dict[str, str]) -> None:
-        """Replace traffic and tags.
+    def set_traffic(
+        self, traffic: dict[str, int], tags: dict[str, str], mirror: dict[str, int] | None = None
+    ) -> None:
+        """Replace traffic, tags and mirrored traffic.
 
         Raises:
-            MlopsError: there is no such deployment.
+            MlopsError: there is no such deployment, or Azure would not mirror like this.
         """
-        unknown = sorted(set(traffic) - set(self.read().deployments))
+        mirror = mirror or {}
+        unknown = sorted({*traffic, *mirror} - set(self.read().deployments))
         if unknown:
             raise MlopsError(f"{self.name} has no deployment {', '.join(unknown)}")
-        self._write(replace(self.read(), traffic=traffic, tags=tags))
+        if len(mirror) > 1 or any(s > MOST_MIRRORED or traffic.get(n) for n, s in mirror.items()):
+            raise MlopsError(
+                f"at most {MOST_MIRRORED} % of the traffic can be mirrored, "
+                f"to one deployment that gets none itself; not {mirror} beside {traffic}"
+            )
+        self._write(replace(self.read(), traffic=traffic, mirror=mirror, tags=tags))
 
     def folder_of(self, deployment: str) -> Path:
         """Where a deployment lies."""

@@ -55,6 +55,13 @@ def code_environment(code: Path, **more: str) -> dict[str, str]:
     }
 
 
+def processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def tail(log: Path, lines: int = 20, without: str = "$^") -> str:
     """The end of a log, indented; without the lines in which a pattern is found."""
     text = log.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -1,8 +1,9 @@
 """The online endpoint on this machine: a server per deployment, and the traffic between them.
 
 A deployment is served by azureml-inference-server-http, as in Azure; in front of it stands a
-small router with what Azure's front end does: key authentication, the split of the traffic, and
-the header `azureml-model-deployment`, which chooses a deployment and names the one that answered.
+small router with what Azure's front end does: key authentication, the split of the traffic, copies
+of it for a mirrored deployment, and the header `azureml-model-deployment`, which chooses a
+deployment and names the one that answered.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ SECONDS_TO_START = 120
 # A server whose script fails lists the model's files after the error, which would hide it.
 LISTING = r" azmlinfsrv - (Model Directory Contents|\S+/$| {4})"
 SECONDS_TO_ANSWER = 180  # Azure's limit for a request
+COPIES_AT_ONCE = 8  # a mirrored deployment that is further behind misses some
+FAILURES = (OSError, http.client.HTTPException, MlopsError)
 
 
 class ModelServer:
@@ -41,6 +44,7 @@ class ModelServer:
 
     def __init__(self, store: EndpointStore, deployment: str) -> None:
         self.port = free_port()
+        self._ready = False
         self._log = store.folder_of(deployment) / "server.log"
         settings = store.served(deployment)
         code = store.code_of(deployment)
@@ -63,19 +67,16 @@ class ModelServer:
     def wait(self) -> None:
         """Wait until it answers. Raises MlopsError with the end of its log if it ends instead."""
         deadline = time.monotonic() + SECONDS_TO_START
-        while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                break
+        while (ended := self._process.poll() is not None) or not self._ready:
+            if ended or time.monotonic() > deadline:
+                self.stop()
+                log = tail(self._log, without=LISTING)
+                raise MlopsError(f"the model's server does not run; the end of its log:\n{log}")
+            time.sleep(0.05)
             with suppress(OSError, http.client.HTTPException):
                 connection = http.client.HTTPConnection(HOST, self.port, timeout=5)
                 connection.request("GET", "/")
-                if connection.getresponse().status == 200:
-                    return
-            time.sleep(0.05)
-        self.stop()
-        raise MlopsError(
-            f"the model's server did not start; the end of its log:\n{tail(self._log, without=LISTING)}"
-        )
+                self._ready = connection.getresponse().status == 200
 
     def post(self, body: bytes) -> tuple[int, bytes]:
         """Send a scoring request."""
@@ -99,20 +100,29 @@ class Router:
         self._store = store
         self._servers: dict[tuple[str, str], ModelServer] = {}
         self._lock = threading.Lock()
+        self._copies = threading.BoundedSemaphore(COPIES_AT_ONCE)
+        self._closed = False
         self._http = _listen(port, self)
         self.port = self._http.server_address[1]
         self._thread = threading.Thread(target=self._http.serve_forever, daemon=True)
         self._thread.start()
 
     def start_servers(self) -> None:
-        """Start the servers of all deployments that get traffic."""
-        for name, share in self._store.read().traffic.items():
-            if share:
+        """Start the servers of all deployments that get traffic, and wait until they answer.
+
+        That of a mirrored deployment is started, too, but nobody waits for it.
+        """
+        endpoint = self._store.read()
+        for name in endpoint.mirror:
+            with suppress(*FAILURES):
                 self._server(name)
+        for name, share in endpoint.traffic.items():
+            if share:
+                self._running(name)
 
     def start_server(self, name: str) -> None:
         """Start the server of a deployment, and wait until it answers."""
-        self._server(name)
+        self._running(name)
 
     def answer(
         self, key: str | None, deployment: str | None, body: bytes
@@ -128,39 +138,74 @@ class Router:
             known = ", ".join(endpoint.deployments) or "none"
             return 404, _error(f"there is no deployment `{name}`, only: {known}"), ""
         try:
-            status, answer = self._server(name).post(body)
-        except (OSError, http.client.HTTPException, MlopsError) as error:
-            self._forget(name)
-            return 502, _error(f"the deployment `{name}` does not answer: {error}"), name
+            status, answer = self._ask(name, body)
+        except FAILURES as error:
+            status = 502
+            answer = _error(f"the deployment `{name}` does not answer: {error}")
+        if not deployment:
+            self._mirror(endpoint, body)
         return status, answer, name
 
     def close(self) -> None:
         """Stop listening and end the servers."""
         self._http.shutdown()
         self._http.server_close()
-        for server in self._servers.values():
-            server.stop()
-        self._servers.clear()
+        with self._lock:
+            self._closed = True
+            for server in self._servers.values():
+                server.stop()
+            self._servers.clear()
+
+    def _mirror(self, endpoint: Endpoint, body: bytes) -> None:
+        """Copy the mirrored share of the requests, in the background and only so many at once."""
+        for name, share in endpoint.mirror.items():
+            if 100 * random.random() < share and self._copies.acquire(blocking=False):
+                threading.Thread(target=self._copy, args=(name, body), daemon=True).start()
+
+    def _copy(self, name: str, body: bytes) -> None:
+        """Send a copy; a failure is nobody's business, and a server that hangs may recover."""
+        try:
+            with suppress(*FAILURES):
+                self._running(name).post(body)
+        finally:
+            self._copies.release()
+
+    def _ask(self, name: str, body: bytes) -> tuple[int, bytes]:
+        server = self._running(name)
+        try:
+            return server.post(body)
+        except FAILURES:
+            self._forget(server)
+            raise
+
+    def _running(self, name: str) -> ModelServer:
+        """The server of a deployment, once it answers; the others answer meanwhile."""
+        server = self._server(name)
+        try:
+            server.wait()
+        except MlopsError:
+            self._forget(server)
+            raise
+        return server
 
     def _server(self, name: str) -> ModelServer:
         """The server of a deployment as it is now: one made anew gets a new server."""
         with self._lock:
             existing = self._store.read().deployments
-            for other in [key for key in self._servers if key[0] not in existing]:
+            if self._closed or name not in existing:
+                raise MlopsError(f"there is no deployment `{name}` any more")
+            current = {(d.name, d.created) for d in existing.values()}
+            for other in self._servers.keys() - current:
                 self._servers.pop(other).stop()
             key = (name, existing[name].created)
             if key not in self._servers:
-                for other in [key for key in self._servers if key[0] == name]:
-                    self._servers.pop(other).stop()
-                server = ModelServer(self._store, name)
-                server.wait()
-                self._servers[key] = server
+                self._servers[key] = ModelServer(self._store, name)
             return self._servers[key]
 
-    def _forget(self, name: str) -> None:
+    def _forget(self, server: ModelServer) -> None:
         with self._lock:
-            for key in [key for key in self._servers if key[0] == name]:
-                self._servers.pop(key).stop()
+            self._servers = {key: one for key, one in self._servers.items() if one is not server}
+        server.stop()
 
 
 def post(port: int, key: str, body: bytes, deployment: str | None) -> Response:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import datetime
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,20 +13,21 @@ from typing import TYPE_CHECKING, Any
 from mlops.decisions import Decision, read_decision
 from mlops.errors import MlopsError, Refused
 from mlops.files import write_json
+from mlops.git import commit_tags
 from mlops.pipeline import Pipeline
 from mlops.project import Environment, Project
 from mlops.workspaces import Endpoint, Job, ModelVersion, Report, Requirement, Response
 from mlops.workspaces.local.batch import score_in_batches
+from mlops.workspaces.local.data import LocalDataStore
 from mlops.workspaces.local.endpoints import EndpointStore
 from mlops.workspaces.local.jobs import JobRunner
 from mlops.workspaces.local.serving import HOST, Router, free_port, post
-from mlops.workspaces.local.tracking import create_store
+from mlops.workspaces.local.tracking import TrialRuns, create_store
+from mlops.workspaces.locks import locked
 from mlops.workspaces.registry import MODEL, Registry, quiet_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-SECONDS_BEFORE_SAYING_SO = 1.0
 
 
 class LocalWorkspace:
@@ -40,25 +39,9 @@ class LocalWorkspace:
         self.folder = project.state / environment.settings.azure.workspace
         self._router: Router | None = None
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Held while an act changes the workspace; ends with its process, however that ends."""
-        from filelock import FileLock, Timeout
-
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder / "lock")
-        try:
-            lock.acquire(timeout=SECONDS_BEFORE_SAYING_SO)
-        except Timeout:
-            print(
-                f"another mlops command is at work in {self.environment.name}: waiting for it",
-                file=sys.stderr,
-            )
-            lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
+    def lock(self) -> AbstractContextManager[None]:
+        """Held while an act changes the workspace."""
+        return locked(self.folder, self.environment.name)
 
     # --- what it needs ------------------------------------------------------------------------
 
@@ -83,18 +66,26 @@ class LocalWorkspace:
         if self.environment.serves("online"):
             self._store.key()
 
+    # --- data ---------------------------------------------------------------------------------
+
+    def data(self) -> LocalDataStore:
+        """Its datastores and data assets, in folders."""
+        return LocalDataStore(self.folder / "data")
+
     # --- jobs ---------------------------------------------------------------------------------
 
     def submit(
-        self, pipeline: Pipeline, inputs: dict[str, Any], *, cache: bool, report: Report
-    ) -> Job:
+        self, pipeline: Pipeline, inputs: dict[str, Any], *,
+        cache: bool, report: Report, tags: dict[str, str] | None = None,
+    ) -> Job:  # fmt: skip
         """Run a pipeline to its end, as one MLflow run that all its steps log into."""
         experiment, client = self._experiment, self._client
         self._end_killed_runs(experiment)
         stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
         run = client.create_run(
-            experiment, run_name=f"{pipeline.name}-{stamp}", tags=_git_tags(self.project.root)
-        )
+            experiment, run_name=f"{pipeline.name}-{stamp}",
+            tags={**commit_tags(self.project.root), **(tags or {})},
+        )  # fmt: skip
         run_id = run.info.run_id
         for name, value in inputs.items():
             client.log_param(run_id, name, self._shorten(value))
@@ -106,6 +97,8 @@ class LocalWorkspace:
                 "MLFLOW_EXPERIMENT_ID": experiment,
                 "MLFLOW_RUN_ID": run_id,
             },
+            trials=TrialRuns(client, experiment, run_id),
+            distributed=self.environment.settings.azure.distributed,
         )  # fmt: skip
         status = "FAILED"
         try:
@@ -147,6 +140,10 @@ class LocalWorkspace:
             raise MlopsError(f"the files of {version} are gone from {folder}; train it again")
         return folder
 
+    def publish(self, version: ModelVersion) -> dict[str, str]:
+        """Nothing: local workspaces share no registry, and a version is copied."""
+        return {}
+
     def receive(self, version: ModelVersion, files: Path, tags: dict[str, str]) -> ModelVersion:
         """Copy a version into this workspace's registry; within one workspace only tag it."""
         if files.is_relative_to(self._artifacts):
@@ -187,9 +184,11 @@ class LocalWorkspace:
         """Remove a deployment that has no traffic."""
         self._store.delete(name)
 
-    def set_traffic(self, traffic: dict[str, int], tags: dict[str, str]) -> None:
-        """Replace the endpoint's traffic and tags in one step."""
-        self._store.set_traffic(traffic, tags)
+    def set_traffic(
+        self, traffic: dict[str, int], tags: dict[str, str], mirror: dict[str, int] | None = None
+    ) -> None:
+        """Replace the endpoint's traffic, tags and mirrored traffic in one step."""
+        self._store.set_traffic(traffic, tags, mirror)
 
     def invoke(self, body: bytes, deployment: str | None = None) -> Response:
         """Send a request over HTTP through the endpoint's traffic, or to one deployment."""
@@ -308,22 +307,3 @@ class LocalWorkspace:
         if isinstance(value, Path) and value.is_relative_to(self.project.root):
             return value.relative_to(self.project.root).as_posix()
         return value
-
-
-def _git_tags(root: Path) -> dict[str, str]:
-    """The commit that a job runs on, and whether the files differ from it."""
-
-    def git(*arguments: str) -> str | None:
-        try:
-            done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True)
-        except OSError:
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    if git("ls-files", "--error-unmatch", "pyproject.toml") is None:
-        return {"mlflow.source.git.commit": "no commit", "git_dirty": "true"}
-    commit, changes = git("rev-parse", "HEAD"), git("status", "--porcelain", "--", ".")
-    return {
-        "mlflow.source.git.commit": commit or "no commit",
-        "git_dirty": str(bool(changes) or commit is None).lower(),
-    }

@@ -1,0 +1,1 @@
+"""What is sent to Azure, against Azure's public specifications."""

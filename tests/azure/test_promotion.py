@@ -1,0 +1,104 @@
+"""From workspace to workspace: through the registry, by a copy, or by stages in a shared one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mlops.errors import MlopsError, Refused
+from mlops.promotion import promote
+from mlops.workspaces import ModelVersion
+from tests.azure.conftest import Azure
+from tests.azure.projects import AzureProject, make_project, receive, silent
+
+pytestmark = pytest.mark.slow
+IMPORTS = "POST .*/registries/mlr-churnmodel/import"
+
+
+def passed_in_dev(project: AzureProject) -> ModelVersion:
+    """A version in dev that passed what dev tests."""
+    dev = project.workspace("dev")
+    return dev.set_tags(receive(dev), {"rollout.dev": "passed"})
+
+
+def promoted(project: AzureProject) -> ModelVersion:
+    dev, prod = project.workspace("dev"), project.workspace("prod")
+    version, decision = promote(dev.project, dev, prod, report=silent)
+    assert decision.accepted and decision.facts["promoted_from"] == "dev"
+    return version
+
+
+def edit(project: AzureProject, environment: str, old: str, new: str) -> None:
+    file = project.root / "environments" / f"{environment}.yml"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def test_it_goes_through_the_registry_once(azure: Azure, tmp_path: Path) -> None:
+    project = make_project(azure, tmp_path)
+    origin = passed_in_dev(project)
+    version = promoted(project)
+    assert version.digest == origin.digest and version.origin == origin.origin
+    assert version.tags["promoted_from"] == "dev/1" and version.passed("gate", "prod")
+    label = f"{origin.origin.rpartition('/')[2]}-{origin.digest[:8]}"
+    address = f"azureml://registries/mlr-churnmodel/models/churn-model/versions/{label}"
+    assert version.tags["registry_model"] == address
+    assert len(azure.stand_in.sent(IMPORTS)) == 1
+    assert promoted(project).number == version.number, "the same again is the same version"
+    assert len(azure.stand_in.sent(IMPORTS)) == 1
+    assert len(project.workspace("prod").versions()) == 1
+    (decision, again) = project.workspace("prod").decisions()
+    assert decision.kind == again.kind == "promotion"
+
+
+def test_without_a_registry_it_is_copied(azure: Azure, tmp_path: Path) -> None:
+    project = make_project(azure, tmp_path)
+    for environment in ("dev", "prod"):
+        edit(project, environment, "  registry: mlr-churnmodel", "  # registry: none")
+    origin = passed_in_dev(project)
+    version = promoted(project)
+    assert version.digest == origin.digest
+    assert "registry_model" not in version.tags
+    assert not azure.stand_in.sent(".*registries.*")
+
+
+def test_a_shared_workspace_keeps_one_version_and_tells_by_tags(
+    azure: Azure, tmp_path: Path
+) -> None:
+    project = make_project(azure, tmp_path, workspaces="one-shared")
+    origin = passed_in_dev(project)
+    assert project.workspace("prod").versions() == [], "dev's versions are not prod's"
+    runs = len(azure.stand_in.sent("POST .*/mlflow/runs/create"))
+    version = promoted(project)
+    assert version.number == origin.number
+    assert version.passed("gate", "prod") and version.passed("gate", "dev")
+    made = azure.stand_in.sent("POST .*/mlflow/runs/create")[runs:]
+    assert len(made) == 1, "a record of the decision, and no copy"
+    dev, prod = project.workspace("dev"), project.workspace("prod")
+    assert dev.environment.endpoint("online") != prod.environment.endpoint("online")
+
+
+def test_the_gate_of_the_target_refuses_as_locally(azure: Azure, tmp_path: Path) -> None:
+    project = make_project(azure, tmp_path)
+    passed_in_dev(project)
+    edit(project, "prod", "roc_auc: 0.96", "roc_auc: 0.9999")
+    with pytest.raises(Refused, match="roc_auc"):
+        promoted(project)
+    prod = project.workspace("prod")
+    assert prod.versions() == []
+    (decision,) = prod.decisions()
+    assert not decision.accepted and any("roc_auc" in line for line in decision.refusals)
+    assert not azure.stand_in.sent(IMPORTS), "what is refused is not shared"
+
+
+def test_files_that_are_not_those_that_were_registered_are_refused(
+    azure: Azure, tmp_path: Path
+) -> None:
+    project = make_project(azure, tmp_path)
+    version = passed_in_dev(project)
+    files = project.workspace("dev").files(version)
+    (files / "model" / "contract.yml").write_text("title: another")
+    with pytest.raises(MlopsError, match="digest of model, contract and code"):
+        promoted(project)

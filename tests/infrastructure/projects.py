@@ -1,0 +1,167 @@
+"""Generated infrastructure to test with, and what is wrong with it."""
+
+from __future__ import annotations
+
+import functools
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any, Optional
+
+import yaml
+
+from ..conftest import generated
+from ..specs import body_findings, versions_of
+from .bicep import Deployment, Resource, deployment
+from .syntax import Expression
+
+Files = dict[str, str]
+Settings = dict[str, Any]
+Change = Optional[Callable[[Settings], None]]
+# Azure's rules for names, where the published types have none.
+NAMES = {
+    "Microsoft.Authorization/roleAssignments": r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+    "Microsoft.Consumption/budgets": r"^[a-zA-Z0-9_-]{1,63}$",
+    "Microsoft.KeyVault/vaults": r"^(?!.*--)[a-z][a-z0-9-]{1,22}[a-z0-9]$",
+    "Microsoft.ManagedIdentity/userAssignedIdentities": r"^[a-zA-Z0-9][a-zA-Z0-9_-]{2,127}$",
+    "Microsoft.Resources/resourceGroups": r"[^.]$",
+    "Microsoft.Storage/storageAccounts/blobServices/containers": r"^(?!.*--)[a-z0-9][a-z0-9-]+$",
+}
+# Generally available was its version of 2016 alone, which knows no groups of categories.
+PREVIEWS = {"Microsoft.Insights/diagnosticSettings"}
+
+
+@functools.cache
+def _generated(**answers: str) -> Files:
+    project = generated(**answers)
+    return {
+        path.relative_to(project).as_posix(): path.read_text(encoding="utf-8")
+        for folder in ("infrastructure", "environments")
+        for path in (project / folder).rglob("*")
+        if path.is_file()
+    }
+
+
+def infrastructure(change: Change = None, /, **answers: str) -> Files:
+    """The files of a project's infrastructure and environments, with its settings changed."""
+    files = dict(_generated(**answers))
+    for path in files:
+        if change and path.startswith("environments/"):
+            settings = yaml.safe_load(files[path])
+            change(settings)
+            files[path] = yaml.safe_dump(settings)
+    return files
+
+
+def parameters(files: Files) -> list[str]:
+    """The parameters files: one for each deployment."""
+    return sorted(path for path in files if path.endswith(".bicepparam"))
+
+
+def everything_on(settings: Settings) -> None:
+    """Settings under which each resource that Bicep knows is made, and each role given."""
+    settings["azure"]["network"] = "managed"
+    settings["azure"]["allowed_addresses"] = ["198.51.100.7"]
+    settings["azure"]["allowed_hosts"] = ["packages.example.com"]
+    settings["azure"]["compute"]["tier"] = "low_priority"
+    settings["azure"]["budget"] = {"monthly": 99.5}
+    settings["ci_cd"]["federation"] = {
+        "issuer": "https://token.actions.githubusercontent.com",
+        "subject": f"repo:example/churn-model:environment:{settings['name']}",
+    }
+    settings["access"] = {
+        persona: group(persona, settings["name"])
+        for persona in ("data_scientists", "ml_engineers", "data_engineers", "infrastructure_team")
+    }
+
+
+def as_in_0_2_0(settings: Settings) -> None:
+    """Settings as the release before had them."""
+    for key in ("budget", "network", "online", "batch"):
+        settings["azure"].pop(key, None)
+    for key in ("idle_seconds", "min_instances", "tier"):
+        settings["azure"]["compute"].pop(key)
+    settings.pop("access")
+
+
+def group(persona: str, environment: str) -> str:
+    """The id of a group: a persona's in an environment."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{persona} {environment}"))
+
+
+def check(files: Files, path: str) -> list[str]:
+    """All that is wrong with a deployment."""
+    found = deployment(files, path)
+    if found.findings and not found.modules:
+        return found.all_findings()
+    made = found.everything()
+    ids = [resource.id for resource in made if isinstance(resource.id, str)]
+    return [
+        *found.all_findings(),
+        *(finding for resource in made for finding in _resource_findings(resource)),
+        *(finding for resource in found.existing() for finding in _kind_findings(resource)),
+        *(
+            f"{each.symbol}: nobody makes {each.id}"
+            for each in found.existing()
+            if each.id not in ids
+        ),
+        *(f"{each}: made twice" for each in sorted(set(ids)) if ids.count(each) > 1),
+        *_order_findings(found),
+    ]
+
+
+def _kind_findings(resource: Resource) -> Iterator[str]:
+    kind, version = resource.kind, resource.version
+    known = {v for v in versions_of(kind) if kind in PREVIEWS or "preview" not in v}
+    newest = max(known, default="none")
+    if version != newest:
+        yield f"{resource.symbol}: {kind}@{version} is not published, or not the newest ({newest})"
+    above = resource.parent.kind if resource.parent else ""
+    if above != (kind.rpartition("/")[0] if kind.count("/") > 1 else ""):
+        yield f"{resource.symbol}.parent: {above or 'nothing'} is not above {kind}"
+
+
+def _resource_findings(resource: Resource) -> Iterator[str]:
+    yield from _kind_findings(resource)
+    for finding in body_findings(resource.kind, resource.version, resource.body):
+        yield f"{resource.symbol}.{finding}"
+    name = resource.name
+    if isinstance(name, str) and not re.search(NAMES.get(resource.kind, ""), name):
+        yield f"{resource.symbol}.name: {name} is not allowed"
+
+
+def _order_findings(found: Deployment) -> Iterator[str]:
+    """Modules that use what another makes, and do not wait for it; and names that are given twice."""
+    makers = {
+        resource.id: name
+        for name, module in found.modules.items()
+        for resource in module.resources
+        if not resource.existing
+    }
+    for name, module in found.modules.items():
+        awaited = _awaited(found, name)
+        for resource in module.resources:
+            maker = makers.get(resource.id, name)
+            if resource.existing and maker != name and maker not in awaited:
+                yield f"{name}: uses {resource.symbol} of {maker}, and does not wait for it"
+    names = [(module.base, found.module_names[name]) for name, module in found.modules.items()]
+    for _, twice in {name for name in names if names.count(name) > 1}:
+        yield f"{twice}: two modules have this name"
+
+
+def _awaited(found: Deployment, name: str) -> set[str]:
+    """The modules that come before a module."""
+    value = found.file.modules[name].value
+    body = value.parts[-1] if value and value.kind == "if_statement" else value
+    direct: set[str] = set()
+    for key, part in body.pairs().items() if body else ():
+        if key in ("params", "dependsOn"):
+            direct |= {each for each in _values(part) if each in found.modules}
+    return direct.union(*(_awaited(found, each) for each in direct))
+
+
+def _values(node: Expression) -> set[str]:
+    """The symbols that an expression reads; keys of objects are none."""
+    parts = node.parts[1:] if node.kind == "object_property" else node.parts
+    own = {node.text} if node.kind == "identifier" else set()
+    return own.union(*(_values(part) for part in parts))
