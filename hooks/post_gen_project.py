@@ -32,6 +32,14 @@ def separate(environment):
     )
 
 
+def follows(environment, before):
+    """The condition that an environment comes right after another, each with its own workspace."""
+    return lambda answers: (
+        f"{before}-{environment}" in answers["environments"]
+        and answers["workspaces"] == "one-per-environment"
+    )
+
+
 def shared_by(environments):
     """The condition that these environments share one workspace."""
     return lambda answers: (
@@ -50,7 +58,11 @@ KEPT = {
     ".azureml/test": has("test"),
     ".azureml/staging": has("staging"),
     ".azure-pipelines": when("ci_cd", "azure-devops"),
+    ".azure-pipelines/infrastructure.yml": when("infrastructure", "bicep"),
+    ".azure-pipelines/teardown.yml": when("infrastructure", "bicep"),
     ".github": when("ci_cd", "github-actions"),
+    ".github/workflows/infrastructure.yml": when("infrastructure", "bicep"),
+    ".github/workflows/teardown.yml": when("infrastructure", "bicep"),
     "docs/ci-cd__azure-devops.md": when("ci_cd", "azure-devops"),
     "docs/ci-cd__github.md": when("ci_cd", "github-actions"),
     "data/contract__classification.yml": when("problem_type", "classification"),
@@ -72,8 +84,10 @@ KEPT = {
     "infrastructure": when("infrastructure", "bicep"),
     "infrastructure/dev.bicepparam": separate("dev"),
     "infrastructure/test.bicepparam": separate("test"),
-    "infrastructure/staging.bicepparam": separate("staging"),
-    "infrastructure/prod.bicepparam": separate("prod"),
+    "infrastructure/staging__after-dev.bicepparam": follows("staging", "dev"),
+    "infrastructure/staging__after-test.bicepparam": follows("staging", "test"),
+    "infrastructure/prod__after-dev.bicepparam": follows("prod", "dev"),
+    "infrastructure/prod__after-staging.bicepparam": follows("prod", "staging"),
     "infrastructure/shared__dev-prod.bicepparam": shared_by("dev-prod"),
     "infrastructure/shared__dev-staging-prod.bicepparam": shared_by("dev-staging-prod"),
     "infrastructure/shared__dev-test-staging-prod.bicepparam": shared_by("dev-test-staging-prod"),

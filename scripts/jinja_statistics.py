@@ -19,7 +19,8 @@ PROJECT = ROOT / "{{cookiecutter.project_slug}}"
 LIMIT = 0.03  # of the lines may hold `{%`
 # What carries answers; all else is plain, so that the usual tools read it where it stands.
 WITH_ANSWERS = ("README.md", "LICENSE__", "pyproject.toml", "environments/", ".azureml/",
-                "containers/python-version", "../templates/")  # fmt: skip
+                "containers/python-version", "../templates/", ".github/CODEOWNERS",
+                ".azure-pipelines/CODEOWNERS", ".azure-pipelines/names.yaml")  # fmt: skip
 
 
 NOT_OURS = ("src/mlops/", "LICENSE__", "constraints.txt")

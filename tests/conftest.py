@@ -14,9 +14,14 @@ from typing import NoReturn
 
 import pytest
 from cookiecutter.main import cookiecutter
+from hypothesis import HealthCheck, settings
 
 TEMPLATE = Path(__file__).resolve().parents[1]
 SCRATCH = Path(tempfile.mkdtemp(prefix="template-tests-"))
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("template", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("template")
 
 
 def not_here(what: str) -> NoReturn:

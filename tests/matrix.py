@@ -80,16 +80,36 @@ def _is(answer: str, *values: str) -> Callable[[Answers], bool]:
 SOMETIMES: list[tuple[Callable[[Answers], bool], str]] = [
     (
         _is("ci_cd", "github-actions"),
-        "docs/ci-cd.md .github/workflows/integration.yml .github/workflows/template-update.yml",
+        "docs/ci-cd.md .github/CODEOWNERS .github/dependabot.yml .github/actions/setup/action.yml "
+        ".github/workflows/integration.yml .github/workflows/training.yml "
+        ".github/workflows/release.yml .github/workflows/monitoring.yml "
+        ".github/workflows/template-update.yml",
+    ),
+    (
+        lambda answers: (
+            _is("ci_cd", "github-actions")(answers) and _is("infrastructure", "bicep")(answers)
+        ),
+        ".github/workflows/infrastructure.yml .github/workflows/teardown.yml",
     ),
     (
         _is("ci_cd", "azure-devops"),
-        "docs/ci-cd.md .azure-pipelines/integration.yml .azure-pipelines/template-update.yml",
+        "docs/ci-cd.md .azure-pipelines/CODEOWNERS .azure-pipelines/names.yaml "
+        ".azure-pipelines/steps/setup.yml .azure-pipelines/steps/summary.yml "
+        ".azure-pipelines/integration.yml .azure-pipelines/training.yml "
+        ".azure-pipelines/release.yml .azure-pipelines/monitoring.yml "
+        ".azure-pipelines/template-update.yml",
+    ),
+    (
+        lambda answers: (
+            _is("ci_cd", "azure-devops")(answers) and _is("infrastructure", "bicep")(answers)
+        ),
+        ".azure-pipelines/infrastructure.yml .azure-pipelines/teardown.yml",
     ),
     (
         _is("infrastructure", "bicep"),
         "docs/azure.md infrastructure/README.md infrastructure/main.bicep infrastructure/roles.yml "
-        "infrastructure/modules/access.bicep infrastructure/modules/budget.bicep "
+        "infrastructure/modules/access.bicep infrastructure/modules/access_before.bicep "
+        "infrastructure/modules/budget.bicep "
         "infrastructure/modules/compute.bicep infrastructure/modules/container_registry.bicep "
         "infrastructure/modules/data.bicep infrastructure/modules/data_scientist_role.bicep "
         "infrastructure/modules/identities.bicep infrastructure/modules/key_vault.bicep "

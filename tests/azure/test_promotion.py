@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,22 @@ def test_it_goes_through_the_registry_once(azure: Azure, tmp_path: Path) -> None
     assert len(project.workspace("prod").versions()) == 1
     (decision, again) = project.workspace("prod").decisions()
     assert decision.kind == again.kind == "promotion"
+    assert project.workspace("prod").decisions("promotion") == [decision, again]
+    assert project.workspace("prod").decisions("monitor") == []
+    assert version.tags["trained"] == origin.trained != ""
+
+
+def test_where_it_comes_from_it_is_only_read(azure: Azure, tmp_path: Path) -> None:
+    """As CI/CD, which is a `Reader` of the environment before and nothing else there, must do it."""
+    project = make_project(azure, tmp_path)
+    passed_in_dev(project)
+    before = len(azure.stand_in.requests)
+    promoted(project)
+    sent = [each.line for each in azure.stand_in.requests[before:]]
+    there = [line for line in sent if "workspaces/mlw-churnmodel-dev" in line]
+    assert there
+    reading = re.compile(r"GET .*|POST .*/mlflow/[a-z-]+/search")
+    assert [line for line in there if not reading.fullmatch(line)] == []
 
 
 def test_without_a_registry_it_is_copied(azure: Azure, tmp_path: Path) -> None:

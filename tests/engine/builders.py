@@ -12,6 +12,7 @@ import pandas as pd
 
 from mlops.contract import Contract
 
+BATCH_TESTS = {"dev": "[gate]"}
 TARGET = {"type": "category", "values": ["no", "yes"]}
 
 
@@ -64,8 +65,11 @@ def serve_only(project: Path, kind: str) -> Path:
         text = file.read_text(encoding="utf-8")
         text = cut(rf"(?m)(?<=^endpoints:\n)((?:  .*\n)*?)  {other}: .*\n", r"\1", text)
         if kind == "batch":
-            text = cut(r"(?m)^tests: .*$", "tests: [gate]", text)
+            text = cut(
+                r"(?m)^tests: .*$", f"tests: {BATCH_TESTS.get(file.stem, '[gate, batch]')}", text
+            )
             text = cut(r"(?m)^rollout:\n(?:  .*\n)+", "", text)
+            text = cut(r"(?m)\n(?:# .*\n)+acceptance: .*\n", "", text)
         file.write_text(text, encoding="utf-8")
     return project
 

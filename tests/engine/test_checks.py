@@ -12,7 +12,7 @@ from mlops.documents import Finding
 from mlops.project import find_project
 from mlops.settings import ENDPOINT_KINDS
 
-from ..conftest import generated
+from ..conftest import copy_of, generated
 from .builders import edit, serve_only, write
 
 
@@ -254,3 +254,38 @@ def test_two_environments_cannot_be_approved_as_one(project: Path) -> None:
 def test_a_cluster_name_that_azure_refuses_is_found(name: str, project: Path) -> None:
     edit(project / "environments/dev.yml", "name: cpu-cluster", f"name: {name}")
     assert found(project, "dev")[0].path.name == "dev.yml"
+
+
+@pytest.mark.parametrize("file", ["training.yml", "release.yml"])
+def test_a_workflow_runs_in_the_environment_that_the_file_names(project: Path, file: str) -> None:
+    for name in {"training.yml", "release.yml"} - {file}:
+        (project / ".github/workflows" / name).unlink()
+    edit(project / "environments/dev.yml", "  environment: dev", "  environment: development")
+    path, line, problem = only(project)
+    assert path == f".github/workflows/{file}"
+    text = (project / path).read_text("utf-8").splitlines()
+    assert text[line - 1] == "    environment: dev"
+    assert problem.endswith("`development`: write `environment: development`")
+    edit(project / path, "    environment: dev\n", "    environment:\n      name: development\n")
+    assert found(project) == []
+    write(project / path, "jobs: [what, another, release, wrote]\n")
+    assert found(project) == []
+
+
+def test_the_pipelines_use_the_names_that_the_files_name(tmp_path: Path) -> None:
+    project = copy_of(generated(ci_cd="azure-devops"), tmp_path)
+    assert found(project) == []
+    file = project / "environments/staging.yml"
+    edit(file, "  environment: churn-model-staging", "  environment: churn-acceptance")
+    edit(file, "service_connection: azure-churn-model-staging", "service_connection: azure-other")
+    names = project / ".azure-pipelines/names.yaml"
+    lines = names.read_text("utf-8").splitlines()
+    findings = found(project)
+    assert {(f.path, lines[f.line - 1].split(":")[0].strip()) for f in findings} == {
+        (names, "environment_staging"), (names, "service_connection_staging"),
+    }  # fmt: skip
+    assert "write `environment_staging: churn-acceptance`" in findings[0].problem
+    edit(names, "  environment_staging: churn-model-staging\n", "")
+    assert len(found(project)) == 1, "a release before had no such name"
+    names.unlink()
+    assert found(project) == []

@@ -75,7 +75,7 @@ def test_a_card_says_what_was_decided_and_why() -> None:
     assert any("120 held-out rows" in line for line in lines)
     assert "| rmse | 1.235 | 1 to 1.5 |" in lines
     assert "| r2 | - | - to - |" in lines
-    assert "| r2 | - | at least 0.5 | **failed** |  |" in lines
+    assert "| r2 | - | at least 0.5 | FAILED |  |" in lines
     assert "| git_commit | abc |" in lines
     assert not any(line.startswith("| metrics") for line in lines)
     assert "![residuals](plots/residuals.png)" in lines

@@ -14,7 +14,7 @@ from mlops.documents import InvalidFile
 from mlops.errors import UsageError
 from mlops.inference import score_table
 from mlops.project import Environment, find_project
-from mlops.settings import ENDPOINT_KINDS
+from mlops.settings import ENDPOINT_KINDS, AcceptanceSettings
 from mlops.status import status_of
 from mlops.views import say_status
 from mlops.workspaces import Workspace, open_workspace
@@ -87,6 +87,22 @@ def test_a_rollout_without_an_online_endpoint_is_refused(project: Path, tests: s
     assert "`endpoints.online`, or write `tests: [gate]`" in said
 
 
+def test_a_test_in_batches_without_a_batch_endpoint_is_refused(project: Path) -> None:
+    serve_only(project, "online")
+    rewrite(project, r"(?m)^tests: .*\n", "tests: [gate, batch, rollout]\n")
+    line, said = problem(project)
+    assert line == line_of(project, "tests:")
+    assert "no test in batches without a batch endpoint" in said
+    assert "name one under `endpoints.batch`, or remove `batch`" in said
+
+
+def test_settings_of_an_older_release_have_the_defaults(project: Path) -> None:
+    rewrite(project, r"(?m)^acceptance: .*\n", "")
+    settings = environment(project).settings
+    assert settings.acceptance == AcceptanceSettings(requests=100, clients=4, agreement=0.8)
+    assert settings.champion_test == "rollout"
+
+
 def test_an_online_endpoint_without_a_rollout_is_refused(project: Path) -> None:
     rewrite(project, r"(?m)^rollout:\n(?:  .*\n)+", "")
     _, said = problem(project)
@@ -129,10 +145,10 @@ def test_scoring_is_refused_where_there_is_no_batch_endpoint(project: Path) -> N
 @pytest.mark.parametrize(
     ("kind", "commands"),
     [
-        ("online", ["mlops deploy --env staging", "mlops deploy --env prod"]),
+        ("online", ["mlops deploy --env dev", "mlops deploy --env staging"]),
         ("batch", [
-            "mlops promote --from staging",
-            "mlops score --env prod --input TABLE --output SCORES",
+            "mlops promote --from dev",
+            "mlops test --env staging",
         ]),
     ],
 )  # fmt: skip
@@ -140,7 +156,7 @@ def test_the_command_after_a_promotion_is_one_that_the_environment_has(
     project: Path, kind: str, commands: list[str]
 ) -> None:
     found = find_project(serve_only(project, kind))
-    environments = [found.environment(name) for name in ("staging", "prod")]
+    environments = [found.environment(name) for name in ("dev", "staging")]
     assert [promotion.next_command(found, each) for each in environments] == commands
 
 

@@ -202,11 +202,12 @@ class Deployment:
             for key in sorted((needed - made.keys()) | (made.keys() - known)):
                 self.find(f"{name}: {key}: missing, or not a module's")
             scope = made.get("scope")
-            if not isinstance(scope, Resource) or inner.scope != "resourceGroup":
+            group = scope["id"] if isinstance(scope, dict) else getattr(scope, "id", None)
+            if not group or inner.scope != "resourceGroup":
                 self.find(f"{name}.scope: not the resource group that its file is for")
                 return UNKNOWN
             self.module_names[name] = made.get("name")
-            self.modules[name] = Deployment(self.files, path, made.get("params", {}), scope.id)
+            self.modules[name] = Deployment(self.files, path, made.get("params", {}), group)
         return Module(set(inner.outputs), self.modules.get(name))
 
     def _holds(self, value: Expression, local: Locals) -> bool:

@@ -28,6 +28,10 @@ def _yaml(at: Deployment, path: str) -> Any:
     return yaml.safe_load(at.files[posixpath.normpath(f"{posixpath.dirname(at.path)}/{path}")])
 
 
+def _group(subscription: str, name: str) -> dict[str, str]:
+    return {"id": f"/subscriptions/{subscription}/resourceGroups/{name}", "name": name}
+
+
 def _hash(_: Deployment, *given: str) -> str:
     """13 letters and digits, as `uniqueString` makes them; not the same ones."""
     return hashlib.sha256("|".join(given).encode()).hexdigest()[:13]
@@ -55,7 +59,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "map": lambda _, values, made: [made(value) for value in values],
     "mapValues": lambda _, given, made: {key: made(value) for key, value in given.items()},
     "replace": lambda _, text, old, new: text.replace(old, new),
-    "resourceGroup": lambda at: {"id": at.base, "name": at.base.rpartition("/")[2]},
+    "resourceGroup": lambda at, *given: _group(*given) if given else _group(*at.base.split("/")[2::2]),
     "string": lambda _, value: str(value),
     "subscription": lambda _: {
         "id": SUBSCRIPTION, "subscriptionId": SUBSCRIPTION[15:], "tenantId": SUBSCRIPTION[15:],

@@ -12,7 +12,7 @@ import yaml
 
 from ..conftest import generated
 from ..specs import body_findings, versions_of
-from .bicep import Deployment, Resource, deployment
+from .bicep import SUBSCRIPTION, Deployment, Resource, deployment
 from .syntax import Expression
 
 Files = dict[str, str]
@@ -60,6 +60,7 @@ def parameters(files: Files) -> list[str]:
 
 def everything_on(settings: Settings) -> None:
     """Settings under which each resource that Bicep knows is made, and each role given."""
+    settings["azure"]["subscription_id"] = SUBSCRIPTION.rpartition("/")[2]
     settings["azure"]["network"] = "managed"
     settings["azure"]["allowed_addresses"] = ["198.51.100.7"]
     settings["azure"]["allowed_hosts"] = ["packages.example.com"]
@@ -96,15 +97,14 @@ def check(files: Files, path: str) -> list[str]:
         return found.all_findings()
     made = found.everything()
     ids = [resource.id for resource in made if isinstance(resource.id, str)]
+    missing = [each for each in found.existing() if each.id not in ids]
+    others = [deployment(files, other) for other in parameters(files) if missing and other != path]
+    elsewhere = {resource.id for other in others for resource in other.everything()}
     return [
         *found.all_findings(),
         *(finding for resource in made for finding in _resource_findings(resource)),
         *(finding for resource in found.existing() for finding in _kind_findings(resource)),
-        *(
-            f"{each.symbol}: nobody makes {each.id}"
-            for each in found.existing()
-            if each.id not in ids
-        ),
+        *(f"{each.symbol}: nobody makes {each.id}" for each in missing if each.id not in elsewhere),
         *(f"{each}: made twice" for each in sorted(set(ids)) if ids.count(each) > 1),
         *_order_findings(found),
     ]

@@ -72,6 +72,16 @@ AFTER_DEV = """
     {e}-compute         production          Storage Blob Data Reader
 """
 
+IN_PRODUCTION = """
+    prod-monitoring     workspace           Reader
+    prod-monitoring     group               Monitoring Reader
+"""
+
+# {b} is the environment before.
+AFTER_ANOTHER = """
+    {e}-ci-cd           workspace of {b}    Reader
+"""
+
 # Where environments share a workspace. {e} is each environment; {o} is each for each.
 SHARED = """
     data_scientists     workspace           Data Scientist without Endpoints
@@ -88,6 +98,8 @@ SHARED = """
     {e}-ci-cd           workspace           AzureML Data Scientist
     {e}-ci-cd           identity {o}        Managed Identity Operator
     {e}-ci-cd           training            Storage Blob Data Reader
+    prod-monitoring     workspace           Reader
+    prod-monitoring     group               Monitoring Reader
     shared-compute      storage             Storage Blob Data Contributor
     shared-compute      group               AcrPull
     shared-compute      raw                 Storage Blob Data Reader
@@ -98,13 +110,15 @@ SHARED = """
 """
 
 
-def table(text: str, environment: str, environments: list[str]) -> set[Right]:
+def table(
+    text: str, environment: str, environments: list[str], before: str | None = None
+) -> set[Right]:
     """The lines of a table: a person's group is that of the environment, unless one is written."""
     rights = set()
     for line in text.strip().splitlines():
         for e in environments:
             for o in environments:
-                who, scope, role = re.split(r"\s{2,}", line.strip().format(e=e, o=o))
+                who, scope, role = re.split(r"\s{2,}", line.strip().format(e=e, o=o, b=before))
                 rights.add((f"{who} {environment}" if who in PERSONAS else who, scope, role))
     return rights
 
@@ -126,7 +140,7 @@ def rights(found: Deployment) -> set[Right]:
     return {
         (
             _who(each.body["properties"]["principalId"]),
-            _where(each),
+            _where(each, found.value("azure")["resource_group"]),
             roles[each.body["properties"]["roleDefinitionId"].rpartition("/")[2]],
         )
         for each in given
@@ -145,7 +159,8 @@ def _who(principal: str) -> str:
     return people().get(principal) or name.removeprefix("id-churnmodel-")
 
 
-def _where(assignment: Resource) -> str:
+def _where(assignment: Resource, group: str) -> str:
+    """What an assignment is on; and of which environment, where that is not the group's."""
     scope = assignment.scope
     if scope is None:
         return "subscription" if assignment.base == SUBSCRIPTION else "group"
@@ -157,7 +172,8 @@ def _where(assignment: Resource) -> str:
         case "userAssignedIdentities":
             return f"identity {scope.name.removeprefix('id-churnmodel-').partition('-')[0]}"
         case "workspaces":
-            return "workspace"
+            of = assignment.base.rpartition("/")[2]
+            return "workspace" if of == group else f"workspace of {of.rpartition('-')[2]}"
     return "registry" if "MachineLearning" in scope.kind else "container registry"
 
 
@@ -180,8 +196,11 @@ def test_who_may_do_what(environments: str, name: str) -> None:
     if name == "shared":
         expected = table(SHARED, "dev", names)
     else:
-        lines = EVERYWHERE + (DATA_SCIENTISTS if name == "dev" else AFTER_DEV)
-        expected = table(lines.replace("\n\n", "\n"), name, [name])
+        first = name == names[0]
+        lines = EVERYWHERE + (DATA_SCIENTISTS if first else AFTER_DEV + AFTER_ANOTHER)
+        lines += IN_PRODUCTION if name == "prod" else ""
+        before = None if first else names[names.index(name) - 1]
+        expected = table(lines.replace("\n\n", "\n"), name, [name], before)
     assert rights(deployed(environments, name)) == expected
 
 
@@ -192,6 +211,10 @@ def test_what_nobody_may(environments: str, name: str) -> None:
     assert not [right for right in given if right[2] in ("Owner", "User Access Administrator")]
     assert {who for who, _, role in given if role == "Contributor"} <= {
         f"infrastructure_team {e}" for e in environments.split("-")
+    }
+    # In another environment: nothing but what its models are, which CI/CD takes from there.
+    assert {(who, role) for who, scope, role in given if " of " in scope} <= {
+        (f"{name}-ci-cd", "Reader")
     }
     # Raw and production data: written by data engineers, and by nobody else.
     writers = {who for who, scope, role in given if scope in ("raw", "production", "data")
@@ -242,7 +265,7 @@ def test_without_groups_no_person_has_a_right() -> None:
             assert {who for who, *_ in rights(deployment(files, path))} <= {
                 f"{name}-{kind}"
                 for name in ("dev", "staging", "prod", "shared")
-                for kind in ("ci-cd", "compute", "endpoint")
+                for kind in ("ci-cd", "compute", "endpoint", "monitoring")
             }
 
 
@@ -258,7 +281,7 @@ def test_one_group_in_every_file_has_each_right_once() -> None:
 
 def test_the_table_says_of_each_role_the_id_that_it_has() -> None:
     roles = yaml.safe_load((FOLDER / "roles.yml").read_text(encoding="utf-8"))
-    assert list(roles) == [*PERSONAS, "ci_cd", "compute", "endpoint", "workspace"]
+    assert list(roles) == [*PERSONAS, "ci_cd", "monitoring", "compute", "endpoint", "workspace"]
     every = [role for given in roles.values() for role in given]
     assert {role["id"]: role["role"] for role in every if "id" in role}.items() <= BUILT_IN.items()
     assert [role["role"] for role in every if "id" not in role] == [

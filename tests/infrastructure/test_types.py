@@ -53,10 +53,11 @@ def test_each_environment_has_a_deployment_and_a_shared_workspace_has_one() -> N
 
 
 def test_every_module_is_used_and_the_files_are_short() -> None:
-    files = infrastructure(everything_on, workspaces="one-per-environment")
-    used = {module.path for module in deployment(files, parameters(files)[0]).modules.values()}
-    files = infrastructure(everything_on, workspaces="one-shared")
-    used |= {module.path for module in deployment(files, parameters(files)[0]).modules.values()}
+    used = set()
+    for workspaces in CHOICES["workspaces"]:
+        files = infrastructure(everything_on, workspaces=workspaces)
+        for path in parameters(files):
+            used |= {module.path for module in deployment(files, path).modules.values()}
     assert used == {f"infrastructure/modules/{path.name}" for path in FOLDER.glob("modules/*")}
     lengths = {path.name: len(path.read_text().splitlines()) for path in FOLDER.rglob("*.bicep")}
     assert {name: length for name, length in lengths.items() if length > 300} == {}
@@ -137,10 +138,20 @@ def test_each_resource_that_logs_sends_its_logs() -> None:
 def test_the_identities_have_names_that_can_be_told_beforehand() -> None:
     kind = "Microsoft.ManagedIdentity/userAssignedIdentities"
     for answers, expected in (
-        ({"environments": "dev-prod"}, ["prod-ci-cd", "prod-compute", "prod-endpoint"]),
+        (
+            {"environments": "dev-prod"},
+            ["prod-ci-cd", "prod-compute", "prod-endpoint", "prod-monitoring"],
+        ),
         (
             {"environments": "dev-prod", "workspaces": "one-shared"},
-            ["dev-ci-cd", "dev-endpoint", "prod-ci-cd", "prod-endpoint", "shared-compute"],
+            [
+                "dev-ci-cd",
+                "dev-endpoint",
+                "prod-ci-cd",
+                "prod-endpoint",
+                "prod-monitoring",
+                "shared-compute",
+            ],
         ),
         ({"environments": "dev-prod", "ci_cd": "none"}, ["prod-compute", "prod-endpoint"]),
     ):
@@ -274,4 +285,21 @@ def test_a_mistake_in_the_bicep_is_found(path: str, old: str, new: str, finding:
 
     files = infrastructure(on, name_prefix="a" * 11)
     found = check(mutated(files, path, old, new), "infrastructure/dev.bicepparam")
+    assert any(finding in each for each in found), found[:5]
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "finding"),
+    [
+        ("main.bicep", "workspaceName: source.workspace", "workspaceName: names.workspace",
+         "workspace: nobody makes"),
+        ("main.bicep", "source.resource_group)", "azure.resource_group)", "workspace: nobody makes"),
+        ("main.bicep", "resourceGroup(source.", "resourceGroups(source.", "not a known function"),
+    ],
+)  # fmt: skip
+def test_a_mistake_about_the_environment_before_is_found(
+    path: str, old: str, new: str, finding: str
+) -> None:
+    files = mutated(infrastructure(everything_on), path, old, new)
+    found = check(files, "infrastructure/prod.bicepparam")
     assert any(finding in each for each in found), found[:5]

@@ -17,6 +17,7 @@ def test_a_version_goes_on_with_its_lineage(trained: Loop) -> None:
     before, after = trained.tags(1), trained.tags(1, "staging")
     assert after.items() >= before.items()
     added = {key: value for key, value in after.items() if key not in before}
+    assert added.pop("trained").endswith("+00:00")
     assert added == {"gate.staging": "passed", "origin": "dev/1", "promoted_from": "dev/1"}
     files, copy = trained.model(1).parent, trained.model(1, "staging").parent
     for path in ("model/MLmodel", "held_out/held_out.parquet", "decision/model_card.md"):

@@ -43,16 +43,25 @@ def test_a_deployment_is_tested_at_no_traffic_and_rolled_out_in_the_stages_of_it
 
     tested = trained.json("deploy", "--env", "dev")
     assert tested["accepted"] is True
-    rules = [check["rule"] for check in tested["checks"]]
+    rules = [[check["rule"] for check in decision["checks"]] for decision in tested["decisions"]]
     assert rules == [
-        "answers one row", "answers 20 rows", "refuses text that is not JSON",
-        "refuses a missing field", "refuses a wrong type", "refuses an unknown field",
-        "latency p95 in ms",
+        [
+            "answers one row", "answers 20 rows", "refuses text that is not JSON",
+            "refuses a missing field", "refuses a wrong type", "refuses an unknown field",
+            "latency p95 in ms",
+        ],
+        [
+            "answers rows that obey the contract", "answers rows at the contract's limits",
+            "refuses a missing field", "refuses a wrong type", "refuses null",
+            "refuses a value out of range", "failed requests under load",
+            "latency p95 in ms under load", "answers as before",
+        ],
     ]  # fmt: skip
     state = trained.endpoint("dev")
     assert state["traffic"] == {}
     assert state["deployments"]["version-1"]["tags"] == {"smoke_test": "passed"}
     assert len(trained.decisions("dev", "smoke-test")) == 1
+    assert len(trained.decisions("dev", "acceptance-test")) == 1
 
     first = trained.run("rollout", "--env", "dev")
     assert first.stderr.count("% of the traffic; testing") == 1, "nothing to share with yet"

@@ -60,13 +60,16 @@ def test_with_batch_endpoints_the_account_speaks_of_no_traffic(batch: tuple[Loop
         assert word not in account.partition("Try next")[0], word
 
 
-def test_with_batch_endpoints_the_gate_makes_the_champion(batch: tuple[Loop, str]) -> None:
+def test_with_batch_endpoints_the_test_in_batches_makes_the_champion(
+    batch: tuple[Loop, str],
+) -> None:
     loop, _ = batch
     states = loop.json("status")
     assert [state["environment"] for state in states] == ENVIRONMENTS
     assert [state["champion"]["version"] for state in states] == [2, 2, 2]
     assert [state["endpoint"] for state in states] == [None, None, None]
     assert "traffic" not in loop.run("status").stdout
+    assert [state["versions"][-1]["batch"] for state in states] == ["", "passed", "passed"]
 
 
 def test_with_batch_endpoints_the_commands_that_are_named_work(batch: tuple[Loop, str]) -> None:
@@ -78,19 +81,23 @@ def test_with_batch_endpoints_the_commands_that_are_named_work(batch: tuple[Loop
     assert len(pd.read_csv(loop.root / score[-1])) == 569
 
 
-def test_with_batch_endpoints_an_earlier_version_comes_back_through_the_gate(
+def test_with_batch_endpoints_an_earlier_version_comes_back_through_its_tests(
     batch: tuple[Loop, str],
 ) -> None:
     loop, _ = batch
     back = loop.run("promote", "--from", "staging", "--version", "1").stdout
     assert "against prod's champion, version 2" in back
-    assert back.endswith("next: mlops score --env prod --input TABLE --output SCORES\n")
+    assert back.endswith("next: mlops test --env prod --version 1\n")
+    assert loop.json("status", "--env", "prod")[0]["champion"]["version"] == 2
+    serving = loop.run("test", "--env", "prod").stdout
+    assert "batch-test in prod: accepted version 2" in serving, "what serves, not the newest"
+    tested = loop.run("test", "--env", "prod", "--version", "1").stdout
+    assert "passed  answers as churn-model version 2: " in tested
     assert loop.json("status", "--env", "prod")[0]["champion"]["version"] == 1
     forward = loop.run("promote", "--from", "staging").stdout
     assert "dev/2 is now churn-model version 2 of prod" in forward
-    assert loop.run("promote", "--from", "dev").stdout.endswith(
-        "next: mlops promote --from staging\n"
-    )
+    again = loop.run("promote", "--from", "dev").stdout
+    assert again.endswith("next: mlops test --env staging --version 2\n")
 
 
 def test_with_batch_endpoints_every_online_command_is_wrong_usage(batch: tuple[Loop, str]) -> None:

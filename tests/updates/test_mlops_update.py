@@ -35,7 +35,10 @@ def test_an_update_brings_the_newest_release_and_not_what_came_after(project: Pa
     link = json.loads((project / ".cruft.json").read_text(encoding="utf-8"))
     assert link["checkout"] == "v0.10.0"
     commit_all(project, "update")
-    assert "v0.10.0: nothing to do, it is here" in run_mlops(project, "update").stdout
+    outputs = project.parent / "outputs"
+    said = run_mlops(project, "update", "--branch", GITHUB_OUTPUT=str(outputs)).stdout
+    assert "v0.10.0: nothing to do, it is here" in said
+    assert outputs.read_text() == "branch=\n", "there is nothing to push"
 
 
 def test_an_update_on_a_branch_is_a_commit_of_its_own(project: Path) -> None:
@@ -44,7 +47,9 @@ def test_an_update_on_a_branch_is_a_commit_of_its_own(project: Path) -> None:
     assert done["branch"] == "template-update/v0.10.0"
     assert git(project, "log", "-1", "--format=%s") == "Update the template: v0.10.0\n"
     git(project, "switch", "-q", "main")
-    said = run_mlops(project, "update", "--branch").stdout
+    outputs = project.parent / "outputs"
+    said = run_mlops(project, "update", "--branch", GITHUB_OUTPUT=str(outputs)).stdout
+    assert outputs.read_text() == "branch=template-update/v0.10.0\n"
     assert "nothing to do, it is on the branch template-update/v0.10.0 already" in said
     assert git(project, "status", "--porcelain") == ""
 

@@ -8,6 +8,9 @@ param settings object
 @description('The contents of the files of all environments that the workspace serves.')
 param environments array = [settings]
 
+@description('The content of the file of the environment that versions come from: already deployed, with a workspace of its own. The first has none.')
+param before object = {}
+
 // A file of an older release has not all settings: `.?` and `??` say what holds then.
 var azure = settings.azure
 var location = azure.location
@@ -25,6 +28,10 @@ var allowedHosts = azure.?allowed_hosts ?? []
 // and fits the shortest limit, 24 characters: a prefix of at most 11, and a hash of 13.
 var uniqueName = '${prefix}${hash}'
 var hash = uniqueString('${subscription().id}/resourceGroups/${azure.resource_group}')
+
+// Where versions come from. A module needs a group even where it is not deployed: then it is ours.
+var comesAfter = !empty(before.?azure.?subscription_id ?? '')
+var source = comesAfter ? before.azure : union(azure, { subscription_id: subscription().subscriptionId })
 
 var names = {
   containerRegistry: uniqueName
@@ -50,33 +57,26 @@ var containers = topology == 'one-per-environment' && settings.name == 'dev'
   ? ['raw', 'training']
   : ['raw', 'training', 'production']
 
-// One identity for the cluster; for endpoints and for CI/CD one in each environment.
-var cluster = {
-  kind: 'compute'
-  name: 'id-${prefix}-${tags.environment}-compute'
-  federation: null
-}
-var endpoints = map(environments, each => {
-  kind: 'endpoint'
-  name: 'id-${prefix}-${each.name}-endpoint'
-  federation: null
-})
+// One identity for the cluster; for endpoints and for CI/CD one in each environment; and one that
+// reads what the monitors found in production.
+var cluster = { kind: 'compute', name: 'id-${prefix}-${tags.environment}-compute', federation: null }
+var endpoints = map(environments, each => { kind: 'endpoint', name: 'id-${prefix}-${each.name}-endpoint', federation: null })
 var workflows = map(filter(environments, each => contains(each, 'ci_cd')), each => {
   kind: 'ci_cd'
   name: 'id-${prefix}-${each.name}-ci-cd'
   federation: each.ci_cd.?federation
 })
-var identities = concat([cluster], endpoints, workflows)
+var watched = filter(environments, each => each.name == 'prod' && contains(each, 'ci_cd'))
+var watchers = map(watched, each => { kind: 'monitoring', name: 'id-${prefix}-${each.name}-monitoring', federation: null })
+var identities = concat([cluster], endpoints, workflows, watchers)
 
 // The roles of roles.yml that hold here.
-var scopes = concat(containers, empty(registryName) ? [] : ['registry'], [
-  'container_registry'
-  'data'
-  'endpoint_identity'
-  'resource_group'
-  'storage'
-  'workspace'
-])
+var scopes = concat(
+  containers,
+  ['container_registry', 'data', 'endpoint_identity', 'resource_group', 'storage', 'workspace'],
+  empty(registryName) ? [] : ['registry'],
+  comesAfter ? ['workspace_before'] : []
+)
 var table = any(loadYamlContent('roles.yml'))
 var found = mapValues(table, given => filter(given, role => contains(scopes, role.scope)))
 var roles = mapValues(
@@ -99,11 +99,7 @@ var people = flatten(map(items(groups), group => map(filter(group.value, id => !
   type: 'Group'
   roles: roles[group.key]
 })))
-var machines = map(identities, each => {
-  principal: each.name
-  type: 'ServicePrincipal'
-  roles: roles[each.kind]
-})
+var machines = map(identities, each => { principal: each.name, type: 'ServicePrincipal', roles: roles[each.kind] })
 
 // Files may name the same group, and one group may be two things: `union` keeps what is equal once.
 var assignments = union([], flatten(map(concat(people, machines), who => map(who.roles, role => {
@@ -128,7 +124,7 @@ resource registryGroup 'Microsoft.Resources/resourceGroups@2025-04-01' = if (!em
 }
 
 // Modules hand each other names, not outputs: an output is not known before the deployment, and
-// what-if leaves out a module that is given one. Only `registryAccess` is.
+// what-if leaves out a module that is given one. Only `registryAccess` and `accessBefore` are.
 module monitoring 'modules/monitoring.bicep' = {
   name: 'monitoring'
   scope: group
@@ -284,6 +280,16 @@ module registryAccess 'modules/registry_access.bicep' = if (!empty(registryName)
     assignments: filter(assignments, each => each.scope == 'registry')
   }
   dependsOn: [registry]
+}
+
+module accessBefore 'modules/access_before.bicep' = if (comesAfter) {
+  name: 'access-of-${settings.name}'
+  scope: resourceGroup(source.subscription_id, source.resource_group)
+  params: {
+    workspaceName: source.workspace
+    identities: identity.outputs.identities
+    assignments: filter(assignments, each => each.scope == 'workspace_before')
+  }
 }
 
 output workspaceName string = names.workspace

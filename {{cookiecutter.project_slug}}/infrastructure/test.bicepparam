@@ -1,3 +1,4 @@
 using 'main.bicep'
 
 param settings = loadYamlContent('../environments/test.yml')
+param before = loadYamlContent('../environments/dev.yml')

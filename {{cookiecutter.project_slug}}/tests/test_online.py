@@ -29,7 +29,7 @@ def test_a_trained_model_is_deployed_and_gets_the_traffic(
 ) -> None:
     assert trained.version, trained.decision.refusals
     name = release.deployment_name(trained.version)
-    assert release.deploy(workspace, report=print).accepted
+    assert all(decision.accepted for decision in release.deploy(workspace, report=print))
     assert workspace.endpoint().traffic.get(name, 0) == 0
     assert release.rollout(workspace, report=print).accepted
     assert workspace.endpoint().traffic == {name: 100}

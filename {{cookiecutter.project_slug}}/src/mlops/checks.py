@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops.azure_checks import check_with_azure
+from mlops.ci_cd_checks import check_names
 from mlops.connection import connection_file, is_connected
 from mlops.contract import Contract, load_contract
 from mlops.distributed import distributed_steps
@@ -53,6 +54,7 @@ def check_project(
         findings += _check_connection(project, settings)
     findings += _check_endpoint_names(readable)
     findings += _check_approvals(readable)
+    findings += check_names(project, readable)
     findings += _check_compute(project, readable)
     findings += _check_distributed(project, readable)
     if len(readable) == len(project.environments):

@@ -12,13 +12,16 @@ from typing import Annotated, Optional
 
 import typer
 
+from mlops import handover, release_commands
+from mlops.ci_commands import alarms, compare, monitor
+from mlops.connect_commands import connect_commands
 from mlops.console import relative
 from mlops.data_commands import data_commands
-from mlops.errors import MlopsError, Refused, UsageError
-from mlops.options import Env, Every, Json, Version
+from mlops.errors import MlopsError, Refused
+from mlops.options import Env, Every, Json
 from mlops.session import session
 from mlops.upkeep import settings_of, update, workspaces
-from mlops.views import say_decision, say_status, show_decision
+from mlops.views import say_decision, say_status
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -70,6 +73,7 @@ def train(
 ) -> None:
     """Run a training pipeline and register the model if the gate accepts it."""
     from mlops import training
+    from mlops.summaries import card_summary, decision_summary
 
     with session(json) as s:
         settings = settings_of(set_ or [])
@@ -93,81 +97,39 @@ def train(
         )
         say_decision(s.console, done.decision)
         s.console.say(f"model card: {relative(done.card)}")
+        handover.summarize(decision_summary(done.decision))
+        handover.summarize(card_summary(done.card.read_text(encoding="utf-8")))
         if done.version is None:
             failed, all_checks = len(done.decision.refusals), len(done.decision.checks)
             raise Refused(
                 f"the gate refused the model ({failed} of {all_checks} checks failed); "
                 "docs/runbook.md says what that means"
             )
-        if done.version.tags.get("job") == done.job.name:
+        registered = done.version.tags.get("job") == done.job.name
+        if registered:
             s.console.say(f"registered {done.version} in {done.decision.environment}")
         else:
             champion = workspace.champion()
             s.console.say(f"nothing new: this is {done.version}, registered already")
             s.console.say(f"the champion of {done.decision.environment}: {champion or 'none'}")
-
-
-@app.command(epilog="Example: mlops promote --from dev --to staging")
-def promote(
-    from_: Annotated[str, typer.Option("--from", help="Where the version is.")],
-    to: Annotated[
-        Optional[str], typer.Option("--to", help="Default: the next environment.")
-    ] = None,
-    env: Annotated[Optional[str], typer.Option("--env", help="Another name of --to.")] = None,
-    version: Annotated[
-        Optional[int], typer.Option("--version", help="Default: the champion of --from.")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Take a tested model version into the next environment, through its gate."""
-    from mlops import promotion
-
-    with session(json) as s:
-        if to and env and to != env:
-            raise UsageError(f"--to {to} and --env {env} say two things; write one of them")
-        source = s.workspace(from_)
-        name = to or env or s.project.next_environment(from_)
-        if name is None:
-            raise UsageError(f"{from_} is the last environment; there is none to promote to")
-        target = s.workspace(name)
-        received, decision = promotion.promote(
-            s.project, source, target, version, report=s.console.progress
+        handover.publish(
+            {
+                "version": done.version.origin,
+                "digest": done.version.digest,
+                "registered": registered,
+            }
         )
-        s.console.result({"version": received.number, "decision": decision.record()})
-        say_decision(s.console, decision)
-        s.console.say(f"{received.origin} is now {received} of {name}")
-        s.console.say(f"next: {promotion.next_command(s.project, target.environment)}")
 
 
-@app.command(epilog="Example: mlops deploy --env staging")
-def deploy(env: Env = None, version: Version = None, json: Json = False) -> None:
-    """Put a model version behind the endpoint at 0 % of the traffic and test it."""
-    from mlops import release
-
-    with session(json) as s:
-        workspace = s.workspace(env)
-        show_decision(s.console, release.deploy(workspace, version, report=s.console.progress))
-        s.console.say(f"next: mlops rollout --env {workspace.environment.name}")
-
-
-@app.command(epilog="Example: mlops rollout --env prod")
-def rollout(env: Env = None, version: Version = None, json: Json = False) -> None:
-    """Give the deployed version the traffic, stage by stage; a failed test puts it back."""
-    from mlops import release
-
-    with session(json) as s:
-        workspace = s.workspace(env)
-        show_decision(s.console, release.rollout(workspace, version, report=s.console.progress))
-        s.console.say(f"to go back: mlops rollback --env {workspace.environment.name}")
-
-
-@app.command(epilog="Example: mlops rollback --env prod")
-def rollback(env: Env = None, json: Json = False) -> None:
-    """Give all the traffic back to the previous deployment."""
-    from mlops import release
-
-    with session(json) as s:
-        show_decision(s.console, release.rollback(s.workspace(env), report=s.console.progress))
+for command, example in (
+    (release_commands.release, "mlops release --env staging --version dev/7"),
+    (release_commands.promote, "mlops promote --from dev --to staging"),
+    (release_commands.deploy, "mlops deploy --env staging"),
+    (release_commands.test, "mlops test --env staging"),
+    (release_commands.rollout, "mlops rollout --env prod"),
+    (release_commands.rollback, "mlops rollback --env prod"),
+):
+    app.command(epilog=f"Example: {example}")(command)
 
 
 @app.command(epilog="Example: mlops serve --env prod --port 5001")
@@ -280,7 +242,11 @@ def demo(env: Env = None, json: Json = False) -> None:
 
 app.add_typer(data_commands, name="data")
 app.add_typer(workspaces, name="workspaces")
+app.add_typer(connect_commands, name="connect")
 app.command(epilog="Example: mlops update --branch")(update)
+app.command(epilog="Example: mlops compare --base origin/main")(compare)
+app.command(epilog="Example: mlops monitor --env prod")(monitor)
+app.command(epilog="Example: mlops alarms --on github --input alarms.json")(alarms)
 
 
 def main() -> None:

@@ -8,7 +8,16 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-DecisionKind = Literal["gate", "promotion", "smoke-test", "rollout", "rollback"]
+DecisionKind = Literal[
+    "gate",
+    "promotion",
+    "smoke-test",
+    "acceptance-test",
+    "batch-test",
+    "rollout",
+    "rollback",
+    "monitor",
+]
 
 
 class Check(BaseModel):

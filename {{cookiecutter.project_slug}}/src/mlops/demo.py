@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops import promotion, release, training
+from mlops.batch_acceptance import accept_in_batches
 from mlops.checks import check_project
 from mlops.console import number
 from mlops.contract import load_contract
@@ -135,6 +136,8 @@ class _Demo:
             environment = workspace.environment
             if name != self.path[0]:
                 version = self._promote(title, version, workspace)
+            if "batch" in environment.settings.tests:
+                self._test_in_batches(title, version, workspace)
             tested = "rollout" in environment.settings.tests
             if environment.serves("online") and (tested or workspace is self.final):
                 with self.stage(f"deploy and roll out the {title} model in {name}"):
@@ -192,6 +195,14 @@ class _Demo:
         self.account.decisions.append(decision)
         return received
 
+    def _test_in_batches(self, title: str, version: ModelVersion, target: Workspace) -> None:
+        with self.stage(
+            f"score the held-out rows with the {title} model in {target.environment.name}"
+        ):
+            self.account.decisions.append(
+                accept_in_batches(target, version.number, report=self.report)
+            )
+
     def _release(self, workspace: Workspace, version: ModelVersion) -> None:
         endpoint = workspace.endpoint()
         name = release.deployment_name(version)
@@ -199,8 +210,7 @@ class _Demo:
             self.report(f"{name} has all the traffic of {endpoint.name} already")
             return
         if name not in endpoint.deployments:
-            deployed = release.deploy(workspace, version.number, report=self.report)
-            self.account.decisions.append(deployed)
+            self.account.decisions += release.deploy(workspace, version.number, report=self.report)
         rolled_out = release.rollout(workspace, version.number, report=self.report)
         self.account.decisions.append(rolled_out)
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 
-from mlops.errors import MlopsError, UsageError, redact
 from mlops.project import Environment, Project
+from mlops.tools import run
 
 
 def parameters_file(project: Project, environment: Environment) -> Path | None:
@@ -45,34 +43,21 @@ def delete(project: Project, environment: Environment) -> None:
         MlopsError: Azure refused.
     """
     azure = environment.settings.azure
-    _az(project, [
+    arguments = [
         "group", "delete", "--name", azure.resource_group,
         "--subscription", azure.subscription_id, "--yes",
-    ])  # fmt: skip
+    ]  # fmt: skip
+    run("az", arguments, root=project.root)
 
 
 def _deployment(
     act: str, project: Project, environment: Environment, file: Path, *more: str
 ) -> str:
     azure = environment.settings.azure
-    return _az(project, [
+    arguments = [
         "deployment", "sub", act,
         "--name", f"{azure.name_prefix or environment.settings.model}-{file.stem}",
         "--location", azure.location, "--subscription", azure.subscription_id,
         "--parameters", file.relative_to(project.root).as_posix(), *more,
-    ])  # fmt: skip
-
-
-def _az(project: Project, arguments: list[str]) -> str:
-    program = shutil.which("az")
-    if program is None:
-        raise UsageError(
-            "the Azure CLI, `az`, is not installed; see https://aka.ms/azure-cli, and then run "
-            f"`az login` and `az {' '.join(arguments)}`"
-        )
-    done = subprocess.run(
-        [program, *arguments], cwd=project.root, capture_output=True, text=True, encoding="utf-8"
-    )
-    if done.returncode:
-        raise MlopsError(f"az {' '.join(arguments)}\n{redact(done.stderr.strip())}")
-    return done.stdout
+    ]  # fmt: skip
+    return run("az", arguments, root=project.root)

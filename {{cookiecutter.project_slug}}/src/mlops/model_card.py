@@ -6,6 +6,7 @@ from typing import Any
 
 from mlops.contract import Contract
 from mlops.decisions import Decision
+from mlops.markdown import show_number, table
 
 
 def model_card(decision: Decision, contract: Contract, evaluation: dict[str, Any]) -> str:
@@ -17,22 +18,28 @@ def model_card(decision: Decision, contract: Contract, evaluation: dict[str, Any
         f"{contract.title}. {contract.description}".strip(),
         f"Decided at {decision.time} on {evaluation['rows']} held-out rows.",
         "## Metrics\n",
-        _table(
+        table(
             ("metric", "value", "95 % interval"),
             [
-                (name, _number(value), " to ".join(map(_number, evaluation["intervals"][name])))
+                (
+                    name,
+                    show_number(value),
+                    " to ".join(map(show_number, evaluation["intervals"][name])),
+                )
                 for name, value in evaluation["metrics"].items()
             ],
         ),
         "## Gate\n",
-        _table(
+        table(
             ("rule", "value", "limit", "result", "detail"),
             [
                 (
                     c.rule,
-                    _number(c.value),
-                    f"{c.comparison} {_number(c.limit)}".strip() if c.limit is not None else "-",
-                    "passed" if c.passed else "**failed**",
+                    show_number(c.value),
+                    f"{c.comparison} {show_number(c.limit)}".strip()
+                    if c.limit is not None
+                    else "-",
+                    "passed" if c.passed else "FAILED",
                     c.detail,
                 )
                 for c in decision.checks
@@ -43,10 +50,10 @@ def model_card(decision: Decision, contract: Contract, evaluation: dict[str, Any
         names = list(evaluation["metrics"])
         parts += [
             "## Slices\n",
-            _table(
+            table(
                 ("slice", "rows", *names),
                 [
-                    (part, str(result["rows"]), *(_number(result["metrics"][n]) for n in names))
+                    (part, str(result["rows"]), *(show_number(result["metrics"][n]) for n in names))
                     for part, result in evaluation["slices"].items()
                 ],
             ),
@@ -55,22 +62,8 @@ def model_card(decision: Decision, contract: Contract, evaluation: dict[str, Any
     parts += [f"![{name}](plots/{name}.png)" for name in evaluation.get("plots", [])]
     parts += [
         "## Lineage\n",
-        _table(
+        table(
             ("what", "value"), [(k, str(v)) for k, v in decision.facts.items() if k != "metrics"]
         ),
     ]
     return "\n\n".join(parts).replace("\n\n\n", "\n\n") + "\n"
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |"
-        for line in lines
-    )
-
-
-def _number(value: Any) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

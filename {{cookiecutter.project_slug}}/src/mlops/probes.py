@@ -49,6 +49,24 @@ def smoke_test(workspace: Workspace, deployment: str, contract: Contract) -> tup
     return (*checks, latency_check(times, workspace.environment.rollout.p95_ms))
 
 
+def live_test(workspace: Workspace, contract: Contract) -> tuple[Check, ...]:
+    """Requests through the endpoint's traffic, as clients send them, must be answered in time.
+
+    Valid ones only: they count among those of the clients.
+    """
+    rows = contract.examples(BATCH_ROWS)
+
+    def send(rows: list[dict[str, Any]]) -> Response:
+        return workspace.invoke(request_body(rows))
+
+    checks = [
+        _answers(contract, "one row", send(rows[:1]), 1),
+        _answers(contract, f"{BATCH_ROWS} rows", send(rows), BATCH_ROWS),
+    ]
+    times = [send([row]).milliseconds for row in rows[:LATENCY_REQUESTS]]
+    return (*checks, latency_check(times, workspace.environment.rollout.p95_ms))
+
+
 def traffic_test(workspace: Workspace, deployment: str, contract: Contract) -> tuple[Check, ...]:
     """Requests through the endpoint's traffic, and as many to the new deployment itself.
 
@@ -88,18 +106,46 @@ def latency_check(milliseconds: list[float], limit: float, where: str = "") -> C
     )  # fmt: skip
 
 
-def _answers(contract: Contract, what: str, response: Response, rows: int) -> Check:
-    problem = ""
+def predictions_in(response: Response) -> list[Any]:
+    """The predictions of an answer, one for each row.
+
+    Raises:
+        ValueError: it is no answer to a scoring request; the message is the start of its body.
+    """
     try:
-        predictions = json.loads(response.body)["predictions"]
-        if len(predictions) != rows:
-            problem = f"{len(predictions)} predictions"
-        elif contract.classes and any(p["prediction"] not in contract.classes for p in predictions):
-            problem = "a prediction that is no class of the contract"
-        elif not contract.classes and not all(math.isfinite(p["prediction"]) for p in predictions):
-            problem = "a prediction that is no finite number"
+        return [answer["prediction"] for answer in json.loads(response.body)["predictions"]]
     except (ValueError, KeyError, TypeError):
-        problem = response.body[:200]
+        raise ValueError(response.body[:200]) from None
+
+
+def problem_with(contract: Contract, predictions: list[Any], rows: int) -> str:
+    """What is wrong with the predictions for that many rows; empty if nothing is."""
+    if len(predictions) != rows:
+        return f"{len(predictions)} predictions"
+    if contract.classes:
+        if any(prediction not in contract.classes for prediction in predictions):
+            return "a prediction that is no class of the contract"
+    elif not all(isinstance(p, (int, float)) and math.isfinite(p) for p in predictions):
+        return "a prediction that is no finite number"
+    return ""
+
+
+def refuses(response: Response, named: str) -> str:
+    """Empty if a response is a refusal that names this; otherwise what it says instead."""
+    try:
+        message = str(json.loads(response.body)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        message = response.body
+    if response.status == 400 and named in message:
+        return ""
+    return f"{message[:200]}; it must name {named}"
+
+
+def _answers(contract: Contract, what: str, response: Response, rows: int) -> Check:
+    try:
+        problem = problem_with(contract, predictions_in(response), rows)
+    except ValueError as error:
+        problem = str(error)
     return Check(
         rule=f"answers {what}", value=str(response.status), limit="200", comparison="expected",
         passed=response.status == 200 and not problem, detail=problem,
@@ -107,12 +153,8 @@ def _answers(contract: Contract, what: str, response: Response, rows: int) -> Ch
 
 
 def _refuses(what: str, response: Response, named: str) -> Check:
-    try:
-        message = str(json.loads(response.body)["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        message = response.body
-    passed = response.status == 400 and named in message
+    problem = refuses(response, named)
     return Check(
         rule=f"refuses {what}", value=str(response.status), limit="400", comparison="expected",
-        passed=passed, detail="" if passed else f"{message[:200]}; it must name {named}",
+        passed=not problem, detail=problem,
     )  # fmt: skip

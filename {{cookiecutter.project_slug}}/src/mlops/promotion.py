@@ -8,6 +8,7 @@ from mlops.errors import MlopsError, Refused
 from mlops.files import read_json
 from mlops.project import Environment, Project
 from mlops.registration import gate_checks
+from mlops.settings import TESTS
 from mlops.versions import decide, digest_check, find_version
 from mlops.workspaces import ModelVersion, Report, Workspace
 
@@ -43,6 +44,8 @@ def promote(
 def next_command(project: Project, environment: Environment) -> str:
     """What follows a promotion into an environment: to release the version, to go on, or to use it."""
     name = environment.name
+    if "batch" in environment.settings.tests:
+        return f"mlops test --env {name}"
     if environment.serves("online"):
         return f"mlops deploy --env {name}"
     if project.next_environment(name):
@@ -58,7 +61,7 @@ def _promote(
     files = source.files(version)
     report(f"checking {version} of {here} against the gate of {there} ...")
     checks = [
-        *_test_checks(version, source.environment.settings.tests),
+        *test_checks(version, source.environment.settings.tests),
         digest_check(version, files),
     ]
     if all(check.passed for check in checks):
@@ -92,7 +95,7 @@ def _promote(
     arrived = digest_check(version, target.files(received))
     if not arrived.passed:
         raise MlopsError(f"{version} arrived damaged in {there}: {arrived.show()}")
-    if target.environment.settings.tests == ("gate",):
+    if target.environment.settings.champion_test == "gate":
         target.set_champion(received)
     decision = decision.model_copy(update={"version": received.number})
     target.keep(decision)
@@ -105,10 +108,10 @@ def _to_promote(source: Workspace, number: int | None) -> ModelVersion:
     return source.champion() or find_version(source, None)
 
 
-def _test_checks(version: ModelVersion, tests: tuple[str, ...]) -> list[Check]:
-    """That a version passed the tests where it is, and that no rollout of it ended badly."""
+def test_checks(version: ModelVersion, tests: tuple[str, ...]) -> list[Check]:
+    """That a version passed the tests where it is, and that none of the others ended badly."""
     here = version.environment
-    states = {test: version.tags.get(f"{test}.{here}") for test in ("gate", "rollout")}
+    states = {test: version.tags.get(f"{test}.{here}") for test in TESTS}
     return [
         Check(
             rule=f"{test} in {here}", value=state or "not done", limit="passed",

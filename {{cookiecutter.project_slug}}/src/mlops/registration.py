@@ -91,7 +91,7 @@ def register(
         lineage["model_digest"] = log_version(client, run_id, model, contract)
         lineage[f"gate.{settings.name}"] = "passed"
         version = registry.register(run_id, lineage)
-        if settings.tests == ("gate",):
+        if settings.champion_test == "gate":
             registry.set_champion(version)
         decided = decided.model_copy(update={"version": version.number, "facts": lineage})
     write_json(decision / "decision.json", decided.record())

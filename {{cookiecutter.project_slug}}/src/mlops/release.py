@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
+from mlops.acceptance import acceptance_test
 from mlops.decisions import Check, Decision, refusal
 from mlops.errors import MlopsError, Refused
 from mlops.probes import smoke_test, traffic_test
@@ -23,8 +25,13 @@ def deployment_name(version: ModelVersion) -> str:
     return f"version-{version.number}"
 
 
-def deploy(workspace: Workspace, number: int | None = None, *, report: Report) -> Decision:
+def deploy(
+    workspace: Workspace, number: int | None = None, *, report: Report
+) -> tuple[Decision, Decision]:
     """Put a version behind the endpoint at 0 % of the traffic and test it there.
+
+    Returns:
+        The decisions of its smoke test and of its acceptance test.
 
     Raises:
         MlopsError: a test failed; the deployment is taken away again.
@@ -54,14 +61,67 @@ def deploy(workspace: Workspace, number: int | None = None, *, report: Report) -
                 f"{name} did not start and {_removed(workspace, name)}: {error}"
             ) from None
         report(f"testing {name} ...")
-        checks = smoke_test(workspace, name, contract_of(workspace, version))
-        decision = decide(workspace, "smoke-test", version, checks, deployment=name)
-        workspace.keep(decision)
-        if not decision.accepted:
-            workspace.delete_deployment(name)
-            raise MlopsError(refusal(f"{name} failed its smoke test and was removed", decision))
+        decisions = []
+        for decision in _tests(workspace, name, version, _with_most_traffic(endpoint)):
+            workspace.keep(decision)
+            if not decision.accepted:
+                workspace.delete_deployment(name)
+                test = decision.kind.replace("-", " ")
+                raise MlopsError(refusal(f"{name} failed its {test} and was removed", decision))
+            decisions.append(decision)
         workspace.tag_deployment(name, {SMOKE_TEST: "passed"})
-    return decision
+    smoke, accepted = decisions
+    return smoke, accepted
+
+
+def retest(workspace: Workspace, *, report: Report) -> tuple[Decision, ...]:
+    """Test the deployment with the most traffic again; only the records of it are kept.
+
+    Its answers are compared with those of the deployment that is kept to go back to.
+
+    Raises:
+        MlopsError: a test failed.
+        Refused: no deployment gets traffic.
+        UsageError: there is no online endpoint.
+    """
+    with workspace.lock():
+        endpoint = workspace.endpoint()
+        name = _with_most_traffic(endpoint)
+        if name is None:
+            raise Refused(
+                f"{endpoint.name} has no deployment that gets traffic; run "
+                f"`mlops deploy --env {workspace.environment.name}` and then `mlops rollout`"
+            )
+        version = find_version(workspace, endpoint.deployments[name].version)
+        previous = endpoint.tags.get(PREVIOUS)
+        report(f"testing {name} ...")
+        kept = previous if previous in endpoint.deployments else None
+        decisions = tuple(_tests(workspace, name, version, kept))
+        for decision in decisions:
+            workspace.keep(decision)
+    for decision in decisions:
+        if not decision.accepted:
+            raise MlopsError(
+                refusal(f"{name} failed its {decision.kind.replace('-', ' ')}", decision)
+            )
+    return decisions
+
+
+def _tests(
+    workspace: Workspace, name: str, version: ModelVersion, other: str | None
+) -> Iterator[Decision]:
+    """The tests of a deployment in turn, the second beside another deployment if there is one."""
+    checks = smoke_test(workspace, name, contract_of(workspace, version))
+    yield decide(workspace, "smoke-test", version, checks, deployment=name)
+    checks = acceptance_test(workspace, name, version, other)
+    yield decide(
+        workspace, "acceptance-test", version, checks, deployment=name, compared_with=other or ""
+    )
+
+
+def _with_most_traffic(endpoint: Endpoint) -> str | None:
+    shares = {name: share for name, share in endpoint.traffic.items() if share}
+    return max(shares, key=shares.__getitem__, default=None)
 
 
 def _removed(workspace: Workspace, name: str) -> str:
@@ -95,6 +155,12 @@ def rollout(workspace: Workspace, number: int | None = None, *, report: Report) 
             raise Refused(
                 f"{version} is not deployed and tested in {workspace.environment.name}; "
                 f"run `mlops deploy --env {workspace.environment.name} --version {version.number}`"
+            )
+        tests = workspace.environment.settings.tests
+        if "batch" in tests and not version.passed("batch"):
+            raise Refused(
+                f"{version} has not passed its test in batches; run "
+                f"`mlops test --env {workspace.environment.name} --version {version.number}`"
             )
         reached = endpoint.traffic.get(name, 0)
         if reached == 100 and version.passed("rollout"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,11 +13,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from mlops.console import Console
-from mlops.errors import MlopsError, disk_full, redact
+from mlops.errors import MlopsError, Refused, disk_full, redact
+from mlops.handover import summarize
 
 if TYPE_CHECKING:
     from mlops.project import Project
     from mlops.workspaces import Workspace
+
+INTERRUPTED = 130
 
 
 @dataclass
@@ -48,7 +53,7 @@ def session(as_json: bool) -> Iterator[Session]:
     except MlopsError as error:
         _fail(console, str(error), error.exit_status)
     except KeyboardInterrupt:
-        _fail(console, "interrupted; run the command again to go on", 130)
+        _fail(console, "interrupted; run the command again to go on", INTERRUPTED)
     except typer.Exit:
         raise
     except Exception as error:
@@ -67,7 +72,12 @@ def _unexpected(error: Exception) -> str:
 
 
 def _fail(console: Console, message: str, status: int) -> None:
+    from mlops.summaries import failure_summary
+
     message = redact(message)
     console.progress(f"error: {message}")
+    if status != INTERRUPTED:
+        command = redact(shlex.join(["mlops", *sys.argv[1:]]))
+        summarize(failure_summary(command, message, status == Refused.exit_status))
     console.failure(message, status)
     raise typer.Exit(status)

@@ -182,6 +182,34 @@ class RolloutSettings(Settings):
         return stages
 
 
+class AcceptanceSettings(Settings):
+    """The tests of a deployment before it gets traffic.
+
+    `requests` are sent by `clients` at once, and answered within `rollout.p95_ms`. `agreement` is
+    the least share of held-out rows for which the answer is that of the version that serves now;
+    0 lets any answer pass.
+    """
+
+    requests: int = Field(default=100, ge=1, le=10_000)
+    clients: int = Field(default=4, ge=1, le=100)
+    agreement: float = Field(default=0.8, ge=0, le=1)
+
+
+MonitorSignal = Literal[
+    "data_drift",
+    "prediction_drift",
+    "data_quality",
+    "feature_attribution_drift",
+    "model_performance",
+]
+
+
+class RetrainingSettings(Settings):
+    """What starts a training: an alarm of one of these signals, as Azure ML's monitors name them."""
+
+    signals: tuple[MonitorSignal, ...] = ("data_drift", "prediction_drift", "model_performance")
+
+
 class Owner(Settings):
     """Who answers for the model; a tag of each resource in Azure."""
 
@@ -208,6 +236,10 @@ class CicdSettings(Settings):
     federation: FederationSettings | None = None
 
 
+TestName = Literal["gate", "batch", "rollout"]
+TESTS: tuple[TestName, ...] = ("gate", "batch", "rollout")  # in the order in which they are passed
+
+
 class EnvironmentSettings(Settings):
     """`environments/<name>.yml`."""
 
@@ -219,15 +251,20 @@ class EnvironmentSettings(Settings):
     access: AccessSettings = AccessSettings()
     endpoints: EndpointNames
     ci_cd: CicdSettings | None = None
-    tests: tuple[Literal["gate", "rollout"], ...] = Field(
-        default=("gate", "rollout"), validate_default=True
-    )
+    tests: tuple[TestName, ...] = Field(default=("gate", "rollout"), validate_default=True)
     gate: GateSettings
     rollout: RolloutSettings | None = None
+    acceptance: AcceptanceSettings = AcceptanceSettings()
+    retraining: RetrainingSettings = RetrainingSettings()
+
+    @property
+    def champion_test(self) -> TestName:
+        """The last of the tests: the version that passes it becomes the champion."""
+        return next((test for test in reversed(TESTS) if test in self.tests), "gate")
 
     @field_validator("tests")
     @classmethod
-    def _rollout_needs_an_online_endpoint(
+    def _tests_have_their_endpoint(
         cls, tests: tuple[str, ...], others: ValidationInfo
     ) -> tuple[str, ...]:
         endpoints: EndpointNames | None = others.data.get("endpoints")
@@ -235,6 +272,11 @@ class EnvironmentSettings(Settings):
             raise ValueError(
                 "there is no rollout without an online endpoint; "
                 "name one under `endpoints.online`, or write `tests: [gate]`"
+            )
+        if endpoints and not endpoints.batch and "batch" in tests:
+            raise ValueError(
+                "there is no test in batches without a batch endpoint; "
+                "name one under `endpoints.batch`, or remove `batch`"
             )
         return tests
 

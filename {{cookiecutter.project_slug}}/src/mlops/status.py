@@ -51,6 +51,7 @@ def _version(version: ModelVersion) -> dict[str, Any]:
         "created": version.created,
         "git_commit": version.tags.get("git_commit", ""),
         "git_dirty": version.tags.get("git_dirty", ""),
+        "batch": version.tags.get(f"batch.{version.environment}", ""),
         "rollout": version.tags.get(f"rollout.{version.environment}", ""),
         "metrics": version.metrics,
     }

@@ -28,7 +28,9 @@ def say_decision(console: Console, decision: Decision) -> None:
 def say_status(console: Console, found: list[dict[str, Any]]) -> None:
     """One row for each version of each environment; no traffic where nothing is served online."""
     rows = [row for state in found for row in _rows(state)]
-    head = ["environment", "version", "from", "metrics", "traffic", "registered", "commit"]
+    head = ["environment", "version", "from", "metrics", "batch", "traffic", "registered", "commit"]
+    if not any(row.get("batch") for row in rows):
+        head.remove("batch")
     if not any(state["endpoint"] for state in found):
         head.remove("traffic")
     console.table(tuple(head), [tuple(row.get(name, "") for name in head) for row in rows])
@@ -51,6 +53,7 @@ def _rows(state: dict[str, Any]) -> list[dict[str, str]]:
             "version": f"{version['version']}{' *' if version['version'] == champion else ''}",
             "from": "" if version["origin"].startswith(f"{name}/") else version["origin"],
             "metrics": ", ".join(f"{m} {number(version['metrics'].get(m))}" for m in gate),
+            "batch": version["batch"],
             "traffic": traffic.get(version["version"]) or version["rollout"] or "-",
             "registered": version["created"][:16].replace("T", " "),
             "commit": _commit(version),

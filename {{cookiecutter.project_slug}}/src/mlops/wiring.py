@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mlops import infrastructure
@@ -14,6 +15,9 @@ from mlops.settings import AzureSettings
 from mlops.workspaces import Report, Requirement, Workspace
 
 Open = Callable[[str], Workspace]
+
+# Characters. A comment on a pull request has room for 65,536: for this of four environments.
+LONGEST_PART = 12_000
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,12 @@ class State:
             "satisfied": self.requirement.satisfied,
             "remedy": "" if self.requirement.satisfied else self.requirement.remedy,
         }
+
+    def show(self) -> str:
+        """What is missing, in a line: to be made by `apply` (`+`), or by whom else (`!`)."""
+        needed = self.requirement
+        what = f"{self.environment}: {needed.name}"
+        return f"+ {what}" if needed.makeable else f"! {what}: {needed.remedy}"
 
 
 def inspect(project: Project, names: Sequence[str], workspace: Open) -> list[State]:
@@ -84,19 +94,80 @@ def infrastructure_changes(
 
     Environments that share a deployment are asked for once.
     """
-    asked = set()
-    for name in names:
+    for name, file in _deployments(project, names):
         environment = project.environment(name)
-        file = infrastructure.parameters_file(project, environment)
-        if environment.is_local or file is None or file in asked:
+        if environment.is_local:
             continue
-        asked.add(file)
         report(f"{name}: asking Azure what its infrastructure would change ...")
         try:
             yield name, infrastructure.what_if(project, environment, file)
         except UsageError as missing:
             report(str(missing))
             return
+
+
+def plan_summary(title: str, text: str) -> str:
+    """A part of a plan as Markdown. Indented, so that nothing in it is read as markup."""
+    if len(text) > LONGEST_PART:
+        text = f"{text[:LONGEST_PART]}\n... the rest stands in the log of this command"
+    return f"## {title}\n\n" + "\n".join(f"    {line}" for line in text.splitlines())
+
+
+def deploy_infrastructure(project: Project, names: Sequence[str], *, report: Report) -> list[str]:
+    """Deploy the infrastructure of environments, in their order, and nothing else.
+
+    Environments that share a deployment are deployed once; the names of those that stand for it.
+
+    Raises:
+        UsageError: the project has no files of an infrastructure, or an environment does not lie in
+            Azure; nothing is deployed then. Or the Azure CLI is missing.
+        MlopsError: Azure refused; what was made until then stays, and it can be run again.
+    """
+    for name in names:
+        environment = project.environment(name)
+        if infrastructure.parameters_file(project, environment) is None:
+            raise UsageError(
+                f"there is no infrastructure/{name}.bicepparam: this project does not make the "
+                "Azure resources; leave out --infrastructure-only"
+            )
+        if environment.is_local:
+            raise UsageError(
+                f"{name} does not lie in Azure: its file names no subscription, or MLOPS_LOCAL is set"
+            )
+    deployments = _deployments(project, names)
+    for name, file in deployments:
+        report(f"{name}: deploying its infrastructure, that takes some minutes ...")
+        infrastructure.create(project, project.environment(name), file)
+    return [name for name, _ in deployments]
+
+
+def deployments_of(project: Project) -> list[str]:
+    """The environments to deploy one after another: of those that share a deployment, the first.
+
+    Only environments that name a subscription, wherever this machine keeps its workspaces.
+    """
+    return [
+        name
+        for name, _ in _deployments(project, project.environments)
+        if project.environment(name).settings.azure.subscription_id
+    ]
+
+
+def _deployments(project: Project, names: Sequence[str]) -> list[tuple[str, Path]]:
+    """The deployments of environments: the first that belongs to it, and its file."""
+    found: dict[Path, str] = {}
+    for name in names:
+        if file := infrastructure.parameters_file(project, project.environment(name)):
+            found.setdefault(file, name)
+    return [(name, file) for file, name in found.items()]
+
+
+def location(project: Project, environment: Environment) -> str:
+    """Where the workspace of an environment lies: a folder, or a resource in Azure."""
+    azure = environment.settings.azure
+    if environment.is_local:
+        return f"{project.state.name}/{azure.workspace}"
+    return f"{azure.workspace} in {azure.resource_group} of subscription {azure.subscription_id}"
 
 
 def environments_in_group_of(project: Project, name: str) -> list[str]:
@@ -127,6 +198,19 @@ def _group(azure: AzureSettings) -> tuple[str, str]:
 def name_to_confirm(project: Project, names: Sequence[str]) -> str:
     """What must be typed: the last of the environments, production if it is among them."""
     return max(names, key=project.environments.index)
+
+
+def require_not_production(project: Project, lost: Sequence[str]) -> None:
+    """Require that the last environment is not among those that would be deleted.
+
+    Raises:
+        Refused: it is.
+    """
+    if (production := project.environments[-1]) in lost:
+        raise Refused(
+            f"nothing is deleted: {production} lies in this resource group; only a person deletes "
+            f"it, with `mlops workspaces delete --env {production}`"
+        )
 
 
 def delete(project: Project, name: str, typed: str, *, report: Report) -> None:

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol
 
-from mlops.decisions import Decision
+from mlops.decisions import Decision, DecisionKind
 from mlops.pipeline import Pipeline
 from mlops.project import Environment, Project
 
 Report = Callable[[str], None]
 """Takes one line about what is going on, for a person who waits."""
+
+TRAINED = "trained"  # the tag of a version that was promoted: when it was trained
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,15 @@ class ModelVersion:
     def origin(self) -> str:
         """Where it was trained and its number there, such as `dev/7`."""
         return self.tags.get("origin") or f"{self.environment}/{self.number}"
+
+    @property
+    def trained(self) -> str:
+        """When it was trained: ISO 8601 in UTC, to the second.
+
+        Empty for a version that was promoted before 0.4.0.
+        """
+        at_home = self.origin == f"{self.environment}/{self.number}"
+        return self.tags.get(TRAINED) or (self.created if at_home else "")
 
     def passed(self, test: str, environment: str | None = None) -> bool:
         """Whether it passed a test (`gate`, `rollout`) in an environment (default: its own)."""
@@ -247,7 +258,10 @@ class Workspace(Protocol):
         """
 
     def receive(self, version: ModelVersion, files: Path, tags: dict[str, str]) -> ModelVersion:
-        """Take in a version of another environment; the same version again is not taken twice."""
+        """Take in a version of another environment; the same version again is not taken twice.
+
+        Its time of training comes with it, as the tag `trained`.
+        """
 
     def endpoint(self) -> Endpoint:
         """The online endpoint as it is now; without deployments where none was made yet.
@@ -284,8 +298,8 @@ class Workspace(Protocol):
     def keep(self, decision: Decision) -> None:
         """Keep the record of a decision."""
 
-    def decisions(self) -> list[Decision]:
-        """The kept records, oldest first."""
+    def decisions(self, kind: DecisionKind | None = None) -> list[Decision]:
+        """The kept records, all or of one kind, oldest first."""
 
     def user_interface(self) -> tuple[str, list[str]]:
         """The address of the workspace's web page, and the command that serves it, if one must."""

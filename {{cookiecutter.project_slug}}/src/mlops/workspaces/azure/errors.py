@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from mlops.errors import MlopsError, redact
 from mlops.project import Environment
+from mlops.workspaces.azure.sign_in import renew
 
 Class = TypeVar("Class", bound=type)
 
@@ -37,7 +38,8 @@ REFUSED = re.compile(
 def explained(cls: Class) -> Class:
     """Let the public methods of a workspace raise `MlopsError` where Azure says no.
 
-    What azure-ai-ml prints about its progress goes to standard error: it is no result.
+    Each begins with a sign-in that lasts. What azure-ai-ml prints about its progress goes to
+    standard error: it is no result.
     """
     for name, member in list(vars(cls).items()):
         if callable(member) and not name.startswith("_"):
@@ -48,6 +50,7 @@ def explained(cls: Class) -> Class:
 def _explaining(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def call(self: Any, *arguments: Any, **named: Any) -> Any:
+        renew()  # MLflow signs in by itself, so not only the SDK's credential does it
         try:
             with contextlib.redirect_stdout(sys.stderr):
                 return method(self, *arguments, **named)

@@ -13,6 +13,7 @@ from mlops.errors import MlopsError
 from mlops.pipeline import PATH_TYPES, Pipeline
 from mlops.settings import DistributedSettings
 from mlops.workspaces import Report
+from mlops.workspaces.azure.sign_in import renew
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -141,6 +142,7 @@ def follow(client: MLClient, name: str, report: Report) -> tuple[Job, dict[str, 
                 report(f"{step}: {status.lower()}")
                 wait = 1.0
         if status_of(job) in ENDED:
+            renew()  # what follows signs in by itself: MLflow
             return job, steps
         time.sleep(wait)
         wait = min(wait * 1.5, LONGEST_WAIT)

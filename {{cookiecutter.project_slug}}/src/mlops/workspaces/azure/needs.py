@@ -129,7 +129,7 @@ class Needs:
                 yield Requirement(f"roles of {persona}", False, who, makeable=False)
                 continue
             for role in roles.get(persona, ()):
-                if self._applies(role) and role.get("id"):
+                if self._applies(role) and role.get("id") and role["scope"] in self._scopes:
                     scope = re.compile(self._scopes[role["scope"]], re.IGNORECASE)
                     yield Requirement(
                         f"{role['role']} on {role['scope'].replace('_', ' ')} for {persona}",

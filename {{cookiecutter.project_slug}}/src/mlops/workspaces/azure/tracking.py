@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops.decisions import Decision, read_decision
+from mlops.decisions import Decision, DecisionKind, read_decision
 from mlops.digests import digest_of
 from mlops.errors import MlopsError
 from mlops.files import to_json, write_json
@@ -142,12 +142,14 @@ class DecisionRecords:
             self._client.log_text(run.info.run_id, to_json(decision.record()), RECORD)
         self._client.set_terminated(run.info.run_id)
 
-    def read(self, environment: str) -> list[Decision]:
-        """The records of an environment, oldest first; each is fetched once."""
+    def read(self, environment: str, kind: DecisionKind | None = None) -> list[Decision]:
+        """The records of an environment, all or of one kind, oldest first; each is fetched once."""
         experiment = self._client.get_experiment_by_name(self._experiment_name)
         if experiment is None:
             return []
         wanted = f"tags.environment = '{environment}' and attributes.status = 'FINISHED'"
+        if kind:
+            wanted += f" and tags.kind = '{kind}'"
         decisions: list[Decision] = []
         token: str | None = None
         while token != "":

@@ -11,12 +11,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops.decisions import Decision
+from mlops.decisions import Decision, DecisionKind
 from mlops.errors import MlopsError, UsageError
 from mlops.git import commit_tags
 from mlops.pipeline import Pipeline
 from mlops.project import Environment, Project
 from mlops.workspaces import (
+    TRAINED,
     DataStore,
     Endpoint,
     Job,
@@ -39,6 +40,7 @@ from mlops.workspaces.azure.jobs import (
     status_of,
 )
 from mlops.workspaces.azure.needs import Needs
+from mlops.workspaces.azure.sign_in import open_credential
 from mlops.workspaces.azure.tracking import (
     DecisionRecords,
     fetch,
@@ -191,6 +193,8 @@ class AzureWorkspace:
 
     def receive(self, version: ModelVersion, files: Path, tags: dict[str, str]) -> ModelVersion:
         """Take in a version of another environment; within one workspace only tag it."""
+        if version.trained:
+            tags = {**tags, TRAINED: version.trained}
         if files.is_relative_to(self._versions):
             return self._registry.set_tags(version, tags)
         if there := self._registry.find(version.digest):
@@ -253,9 +257,9 @@ class AzureWorkspace:
         """Keep the record of a decision."""
         self._decisions.keep(decision)
 
-    def decisions(self) -> list[Decision]:
-        """The kept records of this environment, oldest first."""
-        return self._decisions.read(self.environment.name)
+    def decisions(self, kind: DecisionKind | None = None) -> list[Decision]:
+        """The kept records of this environment, all or of one kind, oldest first."""
+        return self._decisions.read(self.environment.name, kind)
 
     def user_interface(self) -> tuple[str, list[str]]:
         """The workspace in Azure ML studio."""
@@ -274,11 +278,9 @@ class AzureWorkspace:
 
     @cached_property
     def _credential(self) -> Any:
-        from azure.identity import DefaultAzureCredential
-
         if not os.environ.get("MLOPS_DEBUG"):  # it lists each way to sign in that failed
             logging.getLogger("azure.identity").setLevel(logging.ERROR)
-        return DefaultAzureCredential()
+        return open_credential()
 
     @cached_property
     def _client(self) -> MLClient:

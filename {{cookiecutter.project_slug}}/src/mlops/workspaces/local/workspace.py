@@ -10,13 +10,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops.decisions import Decision, read_decision
+from mlops.decisions import Decision, DecisionKind, read_decision
 from mlops.errors import MlopsError, Refused
 from mlops.files import write_json
 from mlops.git import commit_tags
 from mlops.pipeline import Pipeline
 from mlops.project import Environment, Project
-from mlops.workspaces import Endpoint, Job, ModelVersion, Report, Requirement, Response
+from mlops.workspaces import (
+    TRAINED,
+    Endpoint,
+    Job,
+    ModelVersion,
+    Report,
+    Requirement,
+    Response,
+)
 from mlops.workspaces.local.batch import score_in_batches
 from mlops.workspaces.local.data import LocalDataStore
 from mlops.workspaces.local.endpoints import EndpointStore
@@ -146,6 +154,8 @@ class LocalWorkspace:
 
     def receive(self, version: ModelVersion, files: Path, tags: dict[str, str]) -> ModelVersion:
         """Copy a version into this workspace's registry; within one workspace only tag it."""
+        if version.trained:
+            tags = {**tags, TRAINED: version.trained}
         if files.is_relative_to(self._artifacts):
             return self._registry.set_tags(version, tags)
         experiment = self._experiment
@@ -160,8 +170,8 @@ class LocalWorkspace:
         received = self._registry.register(run.info.run_id, {**version.tags, **tags})
         if received.run_id != run.info.run_id:  # It was there already, from before a crash.
             self._client.delete_run(run.info.run_id)
-        else:
-            self._client.set_terminated(run.info.run_id)
+            return self._registry.set_tags(received, tags)
+        self._client.set_terminated(run.info.run_id)
         return received
 
     # --- the online endpoint ------------------------------------------------------------------
@@ -226,10 +236,10 @@ class LocalWorkspace:
         stamp = f"{time.time_ns():020d}-{decision.environment}-{decision.kind}"
         write_json(self.folder / "decisions" / f"{stamp}.json", decision.record())
 
-    def decisions(self) -> list[Decision]:
-        """The kept records of this environment, oldest first."""
-        files = sorted((self.folder / "decisions").glob(f"*-{self.environment.name}-*.json"))
-        return [read_decision(file) for file in files]
+    def decisions(self, kind: DecisionKind | None = None) -> list[Decision]:
+        """The kept records of this environment, all or of one kind, oldest first."""
+        names = f"*-{self.environment.name}-{kind or '*'}.json"
+        return [read_decision(file) for file in sorted((self.folder / "decisions").glob(names))]
 
     def user_interface(self) -> tuple[str, list[str]]:
         """MLflow's own page, on a free port."""

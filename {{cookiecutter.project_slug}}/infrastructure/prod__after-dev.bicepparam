@@ -1,0 +1,4 @@
+using 'main.bicep'
+
+param settings = loadYamlContent('../environments/prod.yml')
+param before = loadYamlContent('../environments/dev.yml')

@@ -1,0 +1,4 @@
+using 'main.bicep'
+
+param settings = loadYamlContent('../environments/staging.yml')
+param before = loadYamlContent('../environments/dev.yml')

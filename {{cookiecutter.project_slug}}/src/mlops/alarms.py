@@ -1,0 +1,94 @@
+"""One issue or work item for each alarm: opened, kept up to date, and closed when the alarm ended.
+
+Each carries its alarm's key and state in a mark, by which the next run finds it again: whatever
+people change in the title or write below.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, NamedTuple
+from urllib.parse import quote
+
+from pydantic import TypeAdapter, ValidationError
+
+from mlops.digests import digest_of
+from mlops.errors import UsageError
+from mlops.monitoring import Alarm
+from mlops.tickets import Board, Ticket
+
+# GitHub's limits are 256 and 65536 characters, Azure DevOps' 255 and a million.
+TITLE, BODY = 250, 50_000
+ENDED = "The alarm has ended: the newest result is accepted, or another version is in use."
+
+
+class Action(NamedTuple):
+    """What was done about an alarm's ticket."""
+
+    done: Literal["opened", "updated", "unchanged", "closed"]
+    key: str
+    number: int | None
+
+
+def read_alarms(text: str) -> list[Alarm]:
+    """The list that `mlops monitor` publishes.
+
+    Raises:
+        UsageError: it is no such list.
+    """
+    try:
+        return TypeAdapter(list[Alarm]).validate_python(json.loads(text))
+    except (ValueError, ValidationError) as error:
+        first = str(error).splitlines()[0]
+        raise UsageError(
+            f"the input is not the list of alarms that `mlops monitor` publishes: {first}"
+        ) from None
+
+
+def follow_up(board: Board, alarms: Sequence[Alarm], prefix: str) -> Iterator[Action]:
+    """Bring the tickets in line with the alarms, and say what was done about each.
+
+    Args:
+        board: where the tickets are.
+        alarms: all that there are now.
+        prefix: what the keys of the environment begin with: an open ticket of such a key, whose
+            alarm is not among them, is closed.
+    """
+    there: dict[str, Ticket] = {}
+    tickets = board.tickets()
+    for ticket in tickets:
+        there.setdefault(ticket.key, ticket)
+    now = {written(alarm.key): alarm for alarm in alarms}
+    for key, alarm in now.items():
+        state = digest_of(alarm.state or [alarm.title, alarm.body])[:12]
+        mark, body = f"mlops-alarm: {key} {state}", clean(alarm.body)[:BODY]
+        open_one = there.get(key)
+        if open_one is None:
+            title = " ".join(clean(alarm.title).split())[:TITLE] or key
+            yield Action("opened", alarm.key, board.create(title, body, mark))
+        elif open_one.state == state:
+            yield Action("unchanged", alarm.key, open_one.number)
+        else:
+            board.update(open_one.number, body, mark)
+            yield Action("updated", alarm.key, open_one.number)
+    for ticket in tickets:
+        if ticket.key not in now and ticket.key.startswith(written(prefix)):
+            board.close(ticket.number, ENDED)
+            yield Action("closed", ticket.key, ticket.number)
+
+
+def written(key: str) -> str:
+    """A key as it stands in a mark: without spaces, and without what could end a comment."""
+    return quote(clean(key), safe="/").replace("--", "-%2D") or "-"
+
+
+def clean(text: str) -> str:
+    """A text that every program takes: no half characters, no control characters but line breaks."""
+    text = text.encode("utf-8", errors="replace").decode("utf-8").replace("\r\n", "\n")
+    return "".join(c for c in text if c in "\n\t" or (c >= " " and c != "\x7f"))
+
+
+def report_of(actions: Sequence[Action]) -> list[dict[str, Any]]:
+    """What was done, as JSON holds it."""
+    return [action._asdict() for action in actions]
