@@ -6,19 +6,15 @@ import base64
 import itertools
 import json
 import os
-import shutil
 import socket
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.request
-from contextlib import suppress
 from pathlib import Path
 
 from mlops.workspaces.local.processes import start, stop
-from tests.conftest import TEMPLATE, not_here
+from tests.npm import modules_of
 
 HOST = "127.0.0.1"
 SECONDS_TO_START = 120
@@ -77,9 +73,10 @@ class Azurite(Service):
 
     def __init__(self, folder: Path) -> None:
         self._accounts = itertools.cycle(ACCOUNTS)
+        program = modules_of("azurite", AZURITE) / ".bin" / "azurite-blob"
         super().__init__(
-            [str(_azurite()), "--inMemoryPersistence", "--disableTelemetry",
-             "--skipApiVersionCheck", "--silent", "--blobHost", HOST, "--blobPort", "{port}"],
+            [str(program), "--inMemoryPersistence", "--disableTelemetry", "--skipApiVersionCheck",
+             "--silent", "--blobHost", HOST, "--blobPort", "{port}"],
             folder / "azurite.log",
             AZURITE_ACCOUNTS=";".join(f"{name}:{ACCOUNT_KEY}" for name in ACCOUNTS),
         )  # fmt: skip
@@ -87,27 +84,6 @@ class Azurite(Service):
     def next_account(self) -> str:
         """The account that was taken longest ago."""
         return next(self._accounts)
-
-
-def _azurite() -> Path:
-    """Its executable, installed on first use."""
-    folder = TEMPLATE / "build" / f"azurite-{AZURITE}"
-    executable = folder / "node_modules" / ".bin" / "azurite-blob"
-    if not executable.exists():
-        if shutil.which("npm") is None:
-            not_here("needs npm, to install Azurite")
-        folder.mkdir(parents=True, exist_ok=True)
-        # Beside, then moved: a second process of the tests may be installing it, too.
-        with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
-            command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", beside]
-            done = subprocess.run(
-                [*command, f"azurite@{AZURITE}"], capture_output=True, text=True, timeout=600
-            )
-            if done.returncode:
-                not_here(f"npm could not install Azurite: {done.stderr}")
-            with suppress(OSError):
-                (Path(beside) / "node_modules").rename(folder / "node_modules")
-    return executable
 
 
 class Mlflow(Service):

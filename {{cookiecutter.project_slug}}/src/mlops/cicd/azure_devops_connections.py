@@ -12,7 +12,7 @@ from typing import Any
 
 from mlops.cicd.azure import INFRASTRUCTURE, Azure
 from mlops.cicd.azure_devops_project import DevOps
-from mlops.cicd.federation import Federation, edit_of, is_written
+from mlops.cicd.federation import Federation, file_item
 from mlops.cicd.identities import Identity, credential, lingering
 from mlops.cicd.plan import FILE, Command, Item, left, made_by, there, variable
 from mlops.project import Project
@@ -69,11 +69,7 @@ class Connections:
             federation = self._federation(name)
             items.append(credential(self.devops.reader, identity, federation))
             if name in self.project.environments and INFRASTRUCTURE in azure.identities:
-                environment = self.project.environment(name)
-                edit = edit_of(self.project, environment, federation)
-                what = f"{edit.path}: ci_cd.federation"
-                done = is_written(environment, federation)
-                items.append(there(what) if done else made_by(what, edit))
+                items.append(file_item(self.project, name, federation))
         return items
 
     def _waits(self, name: str) -> Item:

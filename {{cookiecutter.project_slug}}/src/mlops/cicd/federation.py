@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from mlops.cicd.plan import Edit, filled
+from mlops.cicd.plan import Edit, Item, filled, made_by, there
 from mlops.documents import Document, validate
 from mlops.errors import MlopsError
 from mlops.project import Environment, Project
@@ -26,6 +26,14 @@ class Federation:
     def show(self) -> str:
         """The setting's value in YAML, in one line."""
         return f"{{issuer: {_scalar(self.issuer)}, subject: {_scalar(self.subject)}}}"
+
+
+def file_item(project: Project, name: str, federation: Federation) -> Item:
+    """What the environment's file says of it, from which Bicep makes the credential again."""
+    environment = project.environment(name)
+    edit = edit_of(project, environment, federation)
+    what = f"{edit.path}: ci_cd.federation"
+    return there(what) if is_written(environment, federation) else made_by(what, edit)
 
 
 def is_written(environment: Environment, federation: Federation) -> bool:

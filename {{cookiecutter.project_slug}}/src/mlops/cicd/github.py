@@ -20,7 +20,7 @@ from mlops.cicd.azure import (
     environments_of,
     platform_name,
 )
-from mlops.cicd.federation import edit_of, is_written
+from mlops.cicd.federation import file_item
 from mlops.cicd.github_owners import Owners
 from mlops.cicd.github_subject import Repository, federations
 from mlops.cicd.identities import credential, lingering
@@ -193,11 +193,7 @@ class GitHub:
             name = names[platform]
             items.append(credential(self.reader, azure.ready[name], federation))
             if name in self.project.environments and INFRASTRUCTURE in azure.identities:
-                environment = self.project.environment(name)
-                edit = edit_of(self.project, environment, federation)
-                what = f"{edit.path}: ci_cd.federation"
-                done = is_written(environment, federation)
-                items.append(there(what) if done else made_by(what, edit))
+                items.append(file_item(self.project, name, federation))
         return items
 
     def variables(self, azure: Azure) -> list[Item]:
