@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
+
+from mlops import clock
 
 DecisionKind = Literal[
     "gate",
@@ -84,7 +85,7 @@ def read_decision(path: Path) -> Decision:
 
 def now() -> str:
     """The time in UTC, to the second, as ISO 8601."""
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    return clock.now().isoformat(timespec="seconds")
 
 
 def _show(value: float | str | None) -> str:
