@@ -71,6 +71,8 @@ KEPT = {
     "data/sample__regression.parquet": when("problem_type", "regression"),
     "data/sample__classification.py": when("problem_type", "classification"),
     "data/sample__regression.py": when("problem_type", "regression"),
+    "monitoring/monitor__classification.yml": when("problem_type", "classification"),
+    "monitoring/monitor__regression.yml": when("problem_type", "regression"),
     "pipelines/sweep__classification.yml": when("problem_type", "classification"),
     "pipelines/sweep__regression.yml": when("problem_type", "regression"),
     "src/{package}/estimator__classification.py": when("problem_type", "classification"),

@@ -63,6 +63,7 @@ ALWAYS = """
     containers/training/Dockerfile containers/training/environment.yml
     data/contract.yml data/sample.parquet data/sample.py data/sources.yml
     docs/data.md docs/runbook.md docs/template-updates.md docs/training.md docs/your-own-data.md
+    monitoring/monitor.yml
     pipelines/sweep.yml pipelines/training.yml src/.amlignore
     pipelines/components/evaluate.yml pipelines/components/prepare.yml
     pipelines/components/register.yml pipelines/components/train.yml

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mlops import tickets
 from mlops.alarms import Action, clean, follow_up, read_alarms, written
 from mlops.errors import MlopsError, UsageError
-from mlops.monitoring import Alarm
+from mlops.monitoring.alarm import Alarm
 from mlops.tickets import AzureBoards, Board, GitHubIssues, Ticket, board_of
 
 PREFIX = "churn-model/prod/"

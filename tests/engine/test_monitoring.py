@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops import monitoring
 from mlops.decisions import Check, Decision, DecisionKind, now
 from mlops.errors import MlopsError, UsageError
-from mlops.monitoring import Alarm, monitor
+from mlops.monitor_settings import RetrainingSettings
+from mlops.monitoring import act, alarm
+from mlops.monitoring.act import Monitoring, monitor
+from mlops.monitoring.alarm import Alarm
 from mlops.project import find_project
-from mlops.settings import EnvironmentSettings, RetrainingSettings
+from mlops.settings import EnvironmentSettings
 from mlops.workspaces import Deployment, Endpoint, ModelVersion
 from tests.conftest import generated
 
@@ -63,7 +65,7 @@ def result(
     )  # fmt: skip
 
 
-def run(workspace: FakeWorkspace) -> monitoring.Monitoring:
+def run(workspace: FakeWorkspace) -> Monitoring:
     return monitor(workspace, report=lambda line: None)  # type: ignore[arg-type]
 
 
@@ -77,8 +79,8 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
             raise said.error
         return said.checks
 
-    monkeypatch.setattr(monitoring, "live_test", live_test)
-    monkeypatch.setattr(monitoring, "contract_of", lambda workspace, version: None)
+    monkeypatch.setattr(act, "live_test", live_test)
+    monkeypatch.setattr(act, "contract_of", lambda workspace, version: None)
     return said
 
 
@@ -125,7 +127,7 @@ def test_the_version_in_use_has_most_of_the_traffic_or_is_the_champion(
 def test_where_nothing_is_in_use_there_is_nothing_to_monitor() -> None:
     workspace = FakeWorkspace(champion=None)
     workspace.kept = [result("data_drift", False)]
-    assert run(workspace) == monitoring.Monitoring(None, (), ())
+    assert run(workspace) == Monitoring(None, (), ())
 
 
 def test_the_endpoint_is_asked_where_it_has_traffic(answers: SimpleNamespace) -> None:
@@ -225,10 +227,10 @@ def test_the_state_changes_with_the_failed_rules_and_the_version_only() -> None:
 def test_a_body_is_short_and_what_the_data_is_called_is_no_markup(rules: list[str]) -> None:
     failed = [Check(rule=rule * 50, value=1.0, limit=0.1, passed=False) for rule in rules]
     found = result("data_drift", False)
-    body = monitoring._body(version(1), found, failed, True)
+    body = alarm._body(version(1), found, failed, True)
     assert len(body) < 10_000
     shown = [line for line in body.splitlines() if "FAILED" in line]
-    assert len(shown) == min(len(rules), monitoring.CHECKS_SHOWN)
+    assert len(shown) == min(len(rules), alarm.CHECKS_SHOWN)
     assert all(line.startswith("    ") for line in shown)
 
 

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from mlops.digests import digest_of
 from mlops.errors import UsageError
-from mlops.monitoring import Alarm
+from mlops.monitoring.alarm import Alarm
 from mlops.tickets import Board, Ticket
 
 # GitHub's limits are 256 and 65536 characters, Azure DevOps' 255 and a million.

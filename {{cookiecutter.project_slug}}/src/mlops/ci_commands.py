@@ -18,7 +18,7 @@ from mlops.session import session
 
 if TYPE_CHECKING:
     from mlops.comparison import Comparison
-    from mlops.monitoring import Monitoring
+    from mlops.monitoring.act import Monitoring
 
 Last = Annotated[Optional[str], typer.Option("--env", help="The environment; default: the last.")]
 
@@ -52,19 +52,20 @@ def monitor(
     json: Json = False,
 ) -> None:
     """Read what the monitors found, ask the endpoint, and say what is an alarm."""
-    from mlops import monitoring
     from mlops.handover import publish, summarize
+    from mlops.monitoring import act
+    from mlops.monitoring.alarm import title_of
 
     with session(json) as s:
         name = env or s.project.environments[-1]
-        found = monitoring.monitor(s.workspace(name), ask=ask, report=s.console.progress)
+        found = act.monitor(s.workspace(name), ask=ask, report=s.console.progress)
         publish(
             {"alarms": [alarm.model_dump() for alarm in found.alarms], "retrain": found.retrain}
         )
         summarize(monitoring_markdown(name, found))
         s.console.result(found.record())
         for result in found.results:
-            s.console.say(f"{monitoring.title_of(result)} (seen at {result.time})")
+            s.console.say(f"{title_of(result)} (seen at {result.time})")
             for check in result.checks:
                 s.console.say(f"  {check.show()}")
         if not found.results:
@@ -88,7 +89,7 @@ def alarms(
 ) -> None:
     """Open, update or close one issue or work item for each alarm of an environment."""
     from mlops import alarms as followed
-    from mlops.monitoring import key_prefix_of
+    from mlops.monitoring.alarm import key_prefix_of
     from mlops.tickets import board_of
 
     with session(json) as s:
@@ -116,7 +117,7 @@ def _read(source: str) -> str:
 
 def monitoring_markdown(environment: str, found: Monitoring) -> str:
     """The results for the page of a run."""
-    from mlops.monitoring import title_of
+    from mlops.monitoring.alarm import title_of
     from mlops.summaries import decision_summary
 
     verdict = f"{len(found.alarms)} alarm(s)" if found.alarms else "no alarm"

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from mlops.documents import Settings
+from mlops.monitor_settings import MonitoringSettings, RetrainingSettings
 
 WorkspaceName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_-]{2,32}$")]
 
@@ -195,21 +196,6 @@ class AcceptanceSettings(Settings):
     agreement: float = Field(default=0.8, ge=0, le=1)
 
 
-MonitorSignal = Literal[
-    "data_drift",
-    "prediction_drift",
-    "data_quality",
-    "feature_attribution_drift",
-    "model_performance",
-]
-
-
-class RetrainingSettings(Settings):
-    """What starts a training: an alarm of one of these signals, as Azure ML's monitors name them."""
-
-    signals: tuple[MonitorSignal, ...] = ("data_drift", "prediction_drift", "model_performance")
-
-
 class Owner(Settings):
     """Who answers for the model; a tag of each resource in Azure."""
 
@@ -255,6 +241,7 @@ class EnvironmentSettings(Settings):
     gate: GateSettings
     rollout: RolloutSettings | None = None
     acceptance: AcceptanceSettings = AcceptanceSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
     retraining: RetrainingSettings = RetrainingSettings()
 
     @property

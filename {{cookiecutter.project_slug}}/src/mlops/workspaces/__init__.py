@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol
 
@@ -99,6 +100,21 @@ class Response:
     body: str
     milliseconds: float
     deployment: str
+
+
+@dataclass(frozen=True)
+class Requests:
+    """The requests that an endpoint got in some time; latencies in milliseconds, None without one.
+
+    A client's mistake (status 4xx) is counted in `refused`, one of ours (5xx) in `errors`.
+    """
+
+    count: int = 0
+    refused: int = 0
+    errors: int = 0
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
 
 
 @dataclass(frozen=True)
@@ -288,6 +304,15 @@ class Workspace(Protocol):
 
     def invoke(self, body: bytes, deployment: str | None = None) -> Response:
         """Send a request through the endpoint's traffic, or to one deployment."""
+
+    def requests(self, start: datetime, end: datetime) -> Requests:
+        """The requests that the online endpoint got from `start` to before `end`, both in UTC."""
+
+    def watch(self, version: ModelVersion, report: Report) -> None:
+        """Have the workspace's own monitor watch the deployment of a version, if it has one.
+
+        That is the schedule of `monitoring/monitor.yml`. Again, it is brought up to date.
+        """
 
     def serve(self, port: int, report: Report) -> None:
         """Serve the endpoint until interrupted."""

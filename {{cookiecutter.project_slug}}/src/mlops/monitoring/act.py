@@ -9,38 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from mlops.decisions import Check, Decision
-from mlops.digests import digest_of
-from mlops.errors import MlopsError, UsageError, redact
+from mlops.errors import MlopsError, UsageError
+from mlops.monitoring.alarm import SIGNAL, Alarm, alarm_of
 from mlops.probes import live_test
-from mlops.project import Environment
 from mlops.versions import contract_of, decide, find_version
 from mlops.workspaces import ModelVersion, Report, Workspace
 
-SIGNAL = "signal"
 ENDPOINT = "endpoint"
-# An alarm travels through an environment variable, which holds 128 kB.
-CHECKS_SHOWN = 20
-CHARACTERS_OF_A_CHECK = 300
-
-
-class Alarm(BaseModel):
-    """Something that a person must know, as one stage hands it to the next.
-
-    `key` is the same as long as the alarm lasts: `<model>/<environment>/<signal>`. `body` is
-    Markdown. `retrain` says whether the policy trains a new model for it. `state` changes when there
-    is news: other rules failed, or another version.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    key: str
-    title: str
-    body: str
-    retrain: bool = False
-    state: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,11 +40,6 @@ class Monitoring:
             "alarms": [alarm.model_dump() for alarm in self.alarms],
             "retrain": self.retrain,
         }
-
-
-def key_prefix_of(environment: Environment) -> str:
-    """What the keys of an environment's alarms begin with."""
-    return f"{environment.settings.model}/{environment.name}/"
 
 
 def monitor(workspace: Workspace, *, ask: bool = True, report: Report) -> Monitoring:
@@ -96,7 +67,7 @@ def monitor(workspace: Workspace, *, ask: bool = True, report: Report) -> Monito
         if signal != ENDPOINT or (ask and has_traffic):
             newest[signal] = decision
     results = tuple(newest[signal] for signal in sorted(newest))
-    alarms = tuple(_alarm(workspace, version, r) for r in results if not r.accepted)
+    alarms = tuple(alarm_of(workspace.environment, version, r) for r in results if not r.accepted)
     return Monitoring(version, results, alarms)
 
 
@@ -123,48 +94,3 @@ def ask_endpoint(workspace: Workspace, version: ModelVersion) -> Decision:
             Check(rule="the endpoint is reached", value="no", passed=False, detail=str(error)),
         )
     return decide(workspace, "monitor", version, checks, **{SIGNAL: ENDPOINT})
-
-
-def title_of(result: Decision) -> str:
-    """A result in a line: its signal, and whether it is an alarm."""
-    verdict = "fine" if result.accepted else "ALARM"
-    return f"{result.facts[SIGNAL]} of version {result.version}: {verdict}"
-
-
-def _alarm(workspace: Workspace, version: ModelVersion, result: Decision) -> Alarm:
-    signal, environment = str(result.facts[SIGNAL]), workspace.environment
-    failed = [check for check in result.checks if not check.passed]
-    retrain = signal in environment.settings.retraining.signals
-    return Alarm(
-        key=key_prefix_of(environment) + signal,
-        title=f"{environment.name}: {signal}",
-        body=redact(_body(version, result, failed, retrain)),
-        retrain=retrain,
-        state=digest_of([version.origin, sorted(check.rule for check in failed)])[:12],
-    )
-
-
-def _body(version: ModelVersion, result: Decision, failed: list[Check], retrain: bool) -> str:
-    lines = [check.show()[:CHARACTERS_OF_A_CHECK] for check in failed[:CHECKS_SHOWN]]
-    if more := failed[CHECKS_SHOWN:]:
-        lines.append(f"and {len(more)} more")
-    next_step = (
-        f"A training starts, as `retraining` in environments/{result.environment}.yml says."
-        if retrain
-        else "No training starts for this signal."
-    )
-    return "\n\n".join(
-        [
-            f"`{result.facts[SIGNAL]}` is not as it should be for {version} in {result.environment} "
-            f"(trained as {version.origin}), seen at {result.time}.",
-            f"{len(failed)} of {len(result.checks)} checks failed:",
-            _indented(lines),
-            f'{next_step} What to look at: docs/runbook.md, "An alarm".',
-            "This is closed when a newer result is accepted, or another version is in use.",
-        ]
-    )
-
-
-def _indented(lines: list[str]) -> str:
-    """Lines as a block of code, in which nothing is markup and nobody is mentioned."""
-    return "\n".join(f"    {' '.join(line.split())}" for line in lines)
