@@ -13,11 +13,12 @@ from typing import Annotated, Optional
 import typer
 
 from mlops import handover, release_commands
-from mlops.ci_commands import alarms, compare, monitor
+from mlops.ci_commands import compare
 from mlops.connect_commands import connect_commands
 from mlops.console import relative
 from mlops.data_commands import data_commands
 from mlops.errors import MlopsError, Refused
+from mlops.monitoring_commands import alarms, monitor
 from mlops.options import Env, Every, Json
 from mlops.session import session
 from mlops.upkeep import settings_of, update, workspaces

@@ -1,0 +1,102 @@
+"""The commands of the monitoring stage: `mlops monitor | alarms`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from mlops.errors import Refused, UsageError
+from mlops.options import Json
+from mlops.session import session
+
+if TYPE_CHECKING:
+    from mlops.monitoring.act import Monitoring
+
+Last = Annotated[Optional[str], typer.Option("--env", help="The environment; default: the last.")]
+
+
+def monitor(
+    env: Last = None,
+    ask: Annotated[
+        bool, typer.Option(help="Ask the endpoint, too, which takes the right to call it.")
+    ] = True,
+    json: Json = False,
+) -> None:
+    """Read what the monitors found, ask the endpoint, and say what is an alarm."""
+    from mlops.handover import publish, summarize
+    from mlops.monitoring import act
+    from mlops.monitoring.alarm import title_of
+
+    with session(json) as s:
+        name = env or s.project.environments[-1]
+        found = act.monitor(s.workspace(name), ask=ask, report=s.console.progress)
+        publish(
+            {"alarms": [alarm.model_dump() for alarm in found.alarms], "retrain": found.retrain}
+        )
+        summarize(monitoring_markdown(name, found))
+        s.console.result(found.record())
+        for result in found.results:
+            s.console.say(f"{title_of(result)} (seen at {result.time})")
+            for check in result.checks:
+                s.console.say(f"  {check.show()}")
+        if not found.results:
+            s.console.say(f"no monitor has a result in {name}")
+        if found.alarms:
+            titles = ", ".join(alarm.title for alarm in found.alarms)
+            s.console.say(f"retrain: {'yes' if found.retrain else 'no'}")
+            raise Refused(
+                f"{len(found.alarms)} alarm(s): {titles}; docs/runbook.md says what to look at"
+            )
+        s.console.say("no alarm")
+
+
+def alarms(
+    on: Annotated[str, typer.Option(help="Where the tickets are: github or azure-devops.")],
+    input_: Annotated[
+        str, typer.Option("--input", help="The list that `mlops monitor` published; - reads it.")
+    ],
+    env: Last = None,
+    json: Json = False,
+) -> None:
+    """Open, update or close one issue or work item for each alarm of an environment."""
+    from mlops import alarms as followed
+    from mlops.monitoring.alarm import key_prefix_of
+    from mlops.tickets import board_of
+
+    with session(json) as s:
+        if on not in ("github", "azure-devops"):
+            raise UsageError(f"--on {on}: write github or azure-devops")
+        environment = s.project.environment(env or s.project.environments[-1])
+        found = followed.read_alarms(_read(input_))
+        board = board_of("github" if on == "github" else "azure-devops", s.project.root)
+        done = []
+        for action in followed.follow_up(board, found, key_prefix_of(environment)):
+            done.append(action)
+            number = f" #{action.number}" if action.number is not None else ""
+            s.console.say(f"{action.done}{number}: {action.key}")
+        s.console.result(followed.report_of(done))
+        if not done:
+            s.console.say("no alarm, and no open ticket")
+
+
+def _read(source: str) -> str:
+    try:
+        return sys.stdin.read() if source == "-" else Path(source).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--input {source}: {error}") from None
+
+
+def monitoring_markdown(environment: str, found: Monitoring) -> str:
+    """The results for the page of a run."""
+    from mlops.monitoring.alarm import title_of
+    from mlops.summaries import decision_summary
+
+    verdict = f"{len(found.alarms)} alarm(s)" if found.alarms else "no alarm"
+    retrain = ", a training starts" if found.retrain else ""
+    parts = [f"# {environment}: {verdict}{retrain}"]
+    for result in found.results:
+        parts.append(f"## {title_of(result)}\n{decision_summary(result).partition(chr(10))[2]}")
+    return "\n\n".join(parts)
