@@ -25,7 +25,8 @@ class Result(BaseModel):
 class MetricResult(Result):
     """One metric of a feature, or of the model.
 
-    `value` is in the metric's unit, None where it is not defined. `p_value` is the chance of a value
+    `value` is in the metric's unit, None where it is not defined; `reference` is the metric's value on
+    the reference data alone (a null rate, an accuracy), where it has one. `p_value` is the chance of a value
     as bad without any change, corrected for the number of features. `breached`: beyond the
     threshold, and not by chance.
     """
@@ -33,6 +34,7 @@ class MetricResult(Result):
     name: str
     value: float | None = None
     threshold: float | None = None
+    reference: float | None = None
     comparison: Literal["at most", "at least"] = "at most"
     p_value: float | None = None
     breached: bool = False
@@ -67,16 +69,21 @@ class Point(Result):
 class FeatureResult(Result):
     """A column under one signal; the name is empty where a signal is about the whole model.
 
-    `history` begins with the oldest window and ends with the present one.
+    `history` begins with the oldest window and ends with the present one. `unit` is that of the
+    contract. `importance` is the model's attribution to the feature in the window, and
+    `reference_importance` that on the reference data, both as shares of the sum over all features.
     """
 
     name: str
     kind: FeatureKind = ""
+    unit: str = ""
     state: State
     note: str = ""
     metrics: tuple[MetricResult, ...] = ()
     reference: Distribution | None = None
     production: Distribution | None = None
+    importance: float | None = None
+    reference_importance: float | None = None
     history: tuple[Point, ...] = ()
 
 
@@ -116,7 +123,7 @@ class HealthPoint(Result):
 class HealthResult(Result):
     """How the endpoint did in the window; latencies in milliseconds, `error_rate` between 0 and 1.
 
-    A client's mistake (status 4xx) is counted in `refused`, not in `errors`.
+    `error_rate_limit` and `p95_limit` are what the environment allows, for the charts. A client's mistake (status 4xx) is counted in `refused`, not in `errors`.
     """
 
     state: State
@@ -128,6 +135,8 @@ class HealthResult(Result):
     p50: float | None = None
     p95: float | None = None
     p99: float | None = None
+    error_rate_limit: float | None = None
+    p95_limit: float | None = None
     checks: tuple[Check, ...] = ()
     history: tuple[HealthPoint, ...] = ()
 
@@ -136,6 +145,7 @@ class MonitorResult(Result):
     """All that was found about the version in use.
 
     `problems` are about the collected data itself: lines that cannot be read, rows twice.
+    `minimum_rows` and `significance` are the environment's settings with which it was computed.
     """
 
     environment: str
@@ -145,6 +155,8 @@ class MonitorResult(Result):
     endpoint: str
     deployment: str
     made: datetime.datetime
+    minimum_rows: int | None = None
+    significance: float | None = None
     signals: tuple[SignalResult, ...] = ()
     health: HealthResult | None = None
     problems: tuple[str, ...] = ()
