@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mlops.documents import Settings
 
@@ -26,6 +26,11 @@ class MonitoringSettings(Settings):
     `windows` is how far the report looks back. `error_rate` is the greatest share of requests, and
     `rollout.p95_ms` the latency, that the endpoint may have. With `collect_batches`, tables that are
     scored are collected as requests are.
+
+    With `alerts`, Azure Monitor mails the owner of what goes wrong here; where nothing is said, it
+    does in prod. `events` is how the monitoring stage hears of a breach that Azure's own monitor
+    found: it looks by itself (`poll`), or a Logic App starts it through `dispatch_url`, an address of
+    the CI/CD's REST API.
     """
 
     thresholds: dict[str, dict[str, float | dict[str, float]]] = Field(default={})
@@ -34,6 +39,21 @@ class MonitoringSettings(Settings):
     windows: int = Field(default=8, ge=1, le=60)
     error_rate: float = Field(default=0.01, ge=0, le=1)
     collect_batches: bool = True
+    alerts: bool | None = None
+    events: Literal["poll", "logic_app"] = "poll"
+    # The endings say which API it is; none of the letters means anything to a Logic App.
+    dispatch_url: str = Field(
+        default="", pattern=r"^(https://[\w.-]+(/[\w.~%-]+)+/(dispatches|runs))?$"
+    )
+
+    @model_validator(mode="after")
+    def _a_logic_app_has_an_address(self) -> MonitoringSettings:
+        if self.events == "logic_app" and not self.dispatch_url:
+            raise ValueError(
+                "`dispatch_url` is missing: say what the Logic App calls, "
+                "`https://.../dispatches` of a workflow or `https://.../runs` of a pipeline"
+            )
+        return self
 
 
 class RetrainingSettings(Settings):

@@ -249,6 +249,12 @@ class EnvironmentSettings(Settings):
         """The last of the tests: the version that passes it becomes the champion."""
         return next((test for test in reversed(TESTS) if test in self.tests), "gate")
 
+    @property
+    def alerts(self) -> bool:
+        """Whether Azure Monitor tells the owner of what goes wrong here."""
+        said = self.monitoring.alerts
+        return self.name == "prod" if said is None else said
+
     @field_validator("tests")
     @classmethod
     def _tests_have_their_endpoint(
@@ -287,6 +293,15 @@ class EnvironmentSettings(Settings):
             raise ValueError(
                 "`rollout` is missing: say how the online endpoint's traffic moves, "
                 "such as `rollout: {stages: [10, 50, 100], p95_ms: 500}`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _logic_app_reaches_its_secret(self) -> EnvironmentSettings:
+        if self.monitoring.events == "logic_app" and self.azure.network == "managed":
+            raise ValueError(
+                "`monitoring.events`: a managed network closes the key vault to the Logic App; "
+                "write `events: poll`"
             )
         return self
 
