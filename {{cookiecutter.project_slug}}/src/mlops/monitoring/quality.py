@@ -1,0 +1,175 @@
+"""Data quality: the shares of nulls, of values of a wrong type, and of values out of bounds.
+
+Source: Azure ML, "Model monitoring": a value is out of bounds where it lies beyond the range of the
+reference, or is a category that the reference does not have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from mlops.contract import Column
+from mlops.monitor_settings import MonitoringSettings
+from mlops.monitoring.columns import ColumnProfile, TableProfile
+from mlops.monitoring.definition import Signal
+from mlops.monitoring.distributions import Categories, Numbers
+from mlops.monitoring.drift import History, charts, names_of
+from mlops.monitoring.results import FeatureResult, MetricResult, Point
+from mlops.monitoring.significance import holm, of_rate
+
+NULLS, ERRORS, OUTSIDE = "null_value_rate", "data_type_error_rate", "out_of_bounds_rate"
+
+
+class Rule(NamedTuple):
+    """A rate of a column, its threshold, and the greatest rate that is still normal."""
+
+    column: str
+    metric: str
+    threshold: float
+    normal: float
+
+
+def quality(
+    columns: Mapping[str, Column],
+    reference: TableProfile,
+    history: History,
+    signal: Signal,
+    settings: MonitoringSettings,
+) -> tuple[FeatureResult, ...]:
+    """A result per column, in their order; the arguments are those of `drift.drifted`.
+
+    A rate is breached where it is above the threshold, and chance would not make it so where the
+    threshold is the true rate. Where the contract allows nulls, those of the reference are normal.
+    """
+    window = history[-1][1]
+    rules = [
+        Rule(name, metric, threshold, _normal(metric, threshold, column, reference.columns[name]))
+        for name, column in columns.items()
+        if name in reference.columns and column.collect
+        for metric, threshold in signal.thresholds(reference.columns[name].kind).items()
+    ]
+    chances: dict[Rule, float] = {}
+    if window.rows >= settings.minimum_rows:
+        chances = dict(zip(rules, holm([_chance(rule, reference, window) for rule in rules])))
+    return tuple(
+        _result(
+            name, column, [rule for rule in rules if rule.column == name], chances, reference,
+            history, settings,
+        )
+        for name, column in columns.items()
+    )  # fmt: skip
+
+
+def _chance(rule: Rule, reference: TableProfile, window: TableProfile) -> float:
+    before, now = reference.columns[rule.column], window.columns[rule.column]
+    return of_rate(_found(rule.metric, before, now), now.rows, rule.normal)
+
+
+def _result(
+    name: str,
+    column: Column,
+    rules: list[Rule],
+    chances: dict[Rule, float],
+    reference: TableProfile,
+    history: History,
+    settings: MonitoringSettings,
+) -> FeatureResult:
+    if not rules:
+        note = "its values are not collected" if not column.collect else "it is not watched"
+        return FeatureResult(name=name, unit=column.unit, state="unknown", note=note)
+    window = history[-1][1]
+    before, now = reference.columns[name], window.columns[name]
+    metrics = [_metric(rule, before, now, chances.get(rule), settings) for rule in rules]
+    breached = any(metric.breached for metric in metrics)
+    points = tuple(
+        Point(
+            start=span.start, end=span.end, rows=profile.rows,
+            values={rule.metric: rate(rule.metric, before, profile.columns[name]) for rule in rules},
+        )
+        for span, profile in history
+    )  # fmt: skip
+    return FeatureResult(
+        name=name, kind=before.kind, unit=column.unit, metrics=tuple(metrics), history=points,
+        state="breached" if breached else "fine" if chances else "unknown",
+        note=_note(before, now, window.rows, settings),
+        **charts(before, now)._asdict(),
+    )  # fmt: skip
+
+
+def rate(metric: str, reference: ColumnProfile, production: ColumnProfile) -> float | None:
+    """A rate of a column, between 0 and 1; None where there is no row."""
+    if not production.rows:
+        return None
+    return _found(metric, reference, production) / production.rows
+
+
+def _found(metric: str, reference: ColumnProfile, production: ColumnProfile) -> int:
+    if metric == NULLS:
+        return production.nulls
+    if metric == ERRORS:
+        return production.errors
+    return outside(reference, production)
+
+
+def outside(reference: ColumnProfile, production: ColumnProfile) -> int:
+    """How many values are beyond the range, or none of the categories, of the reference."""
+    here, there = production.values, reference.values
+    if not there.count:
+        return 0
+    if isinstance(here, Numbers) and isinstance(there, Numbers):
+        return here.outside(there.minimum, there.maximum)
+    assert isinstance(here, Categories) and isinstance(there, Categories)
+    return sum(here.unknown_to(there).values())
+
+
+def _normal(metric: str, threshold: float, column: Column, reference: ColumnProfile) -> float:
+    """The rate that is still normal: the threshold, and what chance adds to it.
+
+    Of n values of a sample, the next one lies beyond the least or the greatest with a chance of
+    2 / (n + 1); it is a category not seen before with a chance of about the share of those that were
+    seen once. Sources: order statistics; Good, Biometrika 40, 1953.
+    """
+    if metric == NULLS and column.nullable:
+        return max(threshold, (reference.nulls + 1) / (reference.rows + 2))
+    values = reference.values
+    if metric != OUTSIDE or not values.count:
+        return threshold
+    if isinstance(values, Numbers):
+        return threshold + 2 / (values.count + 1)
+    once = sum(1 for count in values.counts.values() if count == 1)
+    return threshold + once / values.count
+
+
+def _metric(
+    rule: Rule,
+    reference: ColumnProfile,
+    production: ColumnProfile,
+    chance: float | None,
+    settings: MonitoringSettings,
+) -> MetricResult:
+    value = rate(rule.metric, reference, production)
+    beyond = value is not None and value > rule.threshold
+    return MetricResult(
+        name=rule.metric, value=value, threshold=rule.threshold, p_value=chance,
+        reference=rate(rule.metric, reference, reference),
+        breached=beyond and chance is not None and chance < settings.significance,
+    )  # fmt: skip
+
+
+def _note(
+    reference: ColumnProfile, production: ColumnProfile, rows: int, settings: MonitoringSettings
+) -> str:
+    if not rows:
+        return "nothing was collected in this window"
+    if rows < settings.minimum_rows:
+        return f"{rows} rows in this window, {settings.minimum_rows} are needed"
+    if production.nulls == production.rows:
+        return "no row has a value: the column is missing, or always null"
+    if production.errors and not production.values.count:
+        return "every value has another type than data/contract.yml says"
+    here, there = production.values, reference.values
+    if isinstance(here, Categories) and isinstance(there, Categories):
+        if new := here.unknown_to(there):
+            return f"new: {names_of(sorted(new, key=lambda value: -new[value]))}"
+    return ""
