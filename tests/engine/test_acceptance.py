@@ -78,7 +78,8 @@ class Served:
         numbers = {name: int(name.rpartition("-")[2]) for name in self.answers}
         return Endpoint("e", {name: Deployment(name, n, "now") for name, n in numbers.items()})
 
-    def invoke(self, request: bytes, deployment: str) -> Response:
+    def invoke(self, request: bytes, deployment: str, *, test: bool = False) -> Response:
+        assert test, "no request of a test may be recorded as if a client had sent it"
         self.threads.add(threading.get_ident())
         reader, predict = self.answers[deployment]
         try:

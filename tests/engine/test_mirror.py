@@ -31,7 +31,7 @@ class Servers:
         self.start: Callable[[], None] = lambda: None
         self.score: Callable[[], None] = lambda: None
 
-    def server(self, _: EndpointStore, name: str) -> Server:
+    def server(self, _: EndpointStore, name: str, *__: object) -> Server:
         self.started.append(name)
         return Server(self, name)
 
@@ -44,13 +44,13 @@ class Server:
         if self.name == NEW:
             self.servers.start()
 
-    def post(self, body: bytes) -> tuple[int, bytes]:
+    def post(self, body: bytes, test: bool = False) -> tuple[int, bytes]:
         self.servers.got[self.name].append(body)
         if self.name == NEW:
             self.servers.score()
         return 200, self.name.encode()
 
-    def stop(self) -> None:
+    def stop(self, *, flush: bool = True) -> None:
         self.servers.stopped.append(self.name)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mlops.workspaces import ModelVersion
-from mlops.workspaces.local import serving
+from mlops.workspaces.local import model_server
 from mlops.workspaces.local.endpoints import EndpointStore
 
 from .builders import write
@@ -33,8 +33,8 @@ def test_a_deployment_names_variables_but_not_those_that_it_is_served_with(
         started.append(environment)
         assert Path(command[1]).is_file()
 
-    monkeypatch.setattr(serving, "start", start)
-    serving.ModelServer(store, "blue")
+    monkeypatch.setattr(model_server, "start", start)
+    model_server.ModelServer(store, "blue")
     (variables,) = started
     assert variables["code"] == "1"
     assert variables["AML_APP_ROOT"] == str(store.code_of("blue"))

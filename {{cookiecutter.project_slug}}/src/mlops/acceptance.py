@@ -60,7 +60,7 @@ def contract_checks(workspace: Workspace, deployment: str, contract: Contract) -
     for what, rows in valid.items():
         if not rows:
             continue
-        response = workspace.invoke(request_body(rows), deployment)
+        response = workspace.invoke(request_body(rows), deployment, test=True)
         problem = _problem(contract, response, len(rows))
         checks.append(
             Check(
@@ -128,7 +128,7 @@ def comparison(
     rule = f"answers as {other}"
     answers = []
     for name, rules in ((other, asked), (deployment, contract)):
-        response = workspace.invoke(request_body(request_rows(table, rules)), name)
+        response = workspace.invoke(request_body(request_rows(table, rules)), name, test=True)
         if problem := _problem(rules, response, len(table)):
             said = f"{name} answered {response.status}: {problem}"
             if name == other:  # That nothing can be asked of it says nothing about the new one.
@@ -196,7 +196,7 @@ def _ask(workspace: Workspace, deployment: str, bodies: list[bytes]) -> list[Res
 
     def send(body: bytes) -> Response:
         try:
-            return workspace.invoke(body, deployment)
+            return workspace.invoke(body, deployment, test=True)
         except MlopsError as error:
             return Response(503, str(error), 0.0, deployment)
 

@@ -22,7 +22,10 @@ ProblemType = Literal["classification", "regression"]
 
 
 class Column(Settings):
-    """What one column may hold. `minimum` and `maximum` are inclusive, in the column's unit."""
+    """What one column may hold. `minimum` and `maximum` are inclusive, in the column's unit.
+
+    With `collect: false`, its values are not recorded when a deployment is asked with them.
+    """
 
     type: ColumnType
     description: str = ""
@@ -31,6 +34,7 @@ class Column(Settings):
     minimum: float | None = None
     maximum: float | None = None
     values: tuple[str | int, ...] | None = None
+    collect: bool = True
 
     @field_validator("values", mode="before")
     @classmethod
@@ -134,11 +138,22 @@ class Contract(Settings):
         return [str(value) for value in self.columns[self.target].values or ()]
 
     @property
+    def collected(self) -> dict[str, Column]:
+        """The columns of a request that may be recorded, in the order of the contract."""
+        return {
+            name: column
+            for name, column in self.columns.items()
+            if column.collect and name != self.target
+        }
+
+    @property
     def digest(self) -> str:
         """What identifies this contract: SHA-256 of its content, whatever its layout."""
+        content = self.model_dump()
+        for column in content["columns"].values():
+            del column["collect"]  # What is recorded of the data does not change the data.
         # The order of the columns is that of the features, and so a part of it.
-        content = self.model_dump() | {"columns": list(self.model_dump()["columns"].items())}
-        return digest_of(content)
+        return digest_of(content | {"columns": list(content["columns"].items())})
 
     def expected(self, *, target: bool) -> dict[str, Column]:
         """The columns that a table must have: the features, and with `target` the target."""

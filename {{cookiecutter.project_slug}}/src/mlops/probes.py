@@ -28,7 +28,7 @@ def smoke_test(workspace: Workspace, deployment: str, contract: Contract) -> tup
     field = next(iter(contract.features))
 
     def send(body: bytes) -> Response:
-        return workspace.invoke(body, deployment)
+        return workspace.invoke(body, deployment, test=True)
 
     def without(row: dict[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in row.items() if name != field}
@@ -57,7 +57,7 @@ def live_test(workspace: Workspace, contract: Contract) -> tuple[Check, ...]:
     rows = contract.examples(BATCH_ROWS)
 
     def send(rows: list[dict[str, Any]]) -> Response:
-        return workspace.invoke(request_body(rows))
+        return workspace.invoke(request_body(rows), test=True)
 
     checks = [
         _answers(contract, "one row", send(rows[:1]), 1),
@@ -74,8 +74,9 @@ def traffic_test(workspace: Workspace, deployment: str, contract: Contract) -> t
     """
     settings = workspace.environment.rollout
     rows = contract.examples(settings.requests_per_stage, seed=1)
-    live = [workspace.invoke(request_body([row])) for row in rows]
-    responses = live + [workspace.invoke(request_body([row]), deployment) for row in rows]
+    bodies = [request_body([row]) for row in rows]
+    live = [workspace.invoke(body, test=True) for body in bodies]
+    responses = live + [workspace.invoke(body, deployment, test=True) for body in bodies]
     failed = [response for response in responses if response.status != 200]
     answered = [response for response in live if response.deployment == deployment]
     endpoint = workspace.endpoint()

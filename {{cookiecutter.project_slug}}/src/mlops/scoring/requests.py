@@ -29,6 +29,7 @@ MAXIMUM_ROWS = 10_000
 MAXIMUM_BYTES = 10 * 1024 * 1024
 TOO_LARGE = f"the request is larger than {MAXIMUM_BYTES >> 20} MiB; send fewer rows"
 ERRORS_SHOWN = 10
+TEST_HEADER = "x-mlops-test"  # of a request that a test of ours sends: it is not recorded
 
 
 class BadRequest(Exception):
@@ -78,15 +79,31 @@ class RequestReader:
         Raises:
             BadRequest: naming each row and field that is wrong.
         """
-        import numpy as np
-        import pandas as pd
+        return self.table(self.rows(body))
 
+    def rows(self, body: bytes) -> list[dict[str, Any]]:
+        """The rows of a request as they were given, with the id and the timestamp if these were.
+
+        Raises:
+            BadRequest: naming each row and field that is wrong, but for timestamps.
+        """
         if len(body) > MAXIMUM_BYTES:
             raise BadRequest(413, TOO_LARGE)
         try:
-            rows = self._adapter.validate_json(body)[INPUT]
+            rows: list[dict[str, Any]] = self._adapter.validate_json(body)[INPUT]
         except ValidationError as error:
             raise _bad_request(error) from None
+        return rows
+
+    def table(self, rows: list[dict[str, Any]]) -> pd.DataFrame:
+        """The features of rows as a table, in the contract's order and types.
+
+        Raises:
+            BadRequest: naming each row and field whose timestamp is wrong.
+        """
+        import numpy as np
+        import pandas as pd
+
         timestamps = _read_timestamps(rows, self._timestamps)
         if self._all_numbers:
             values = np.array([[row[name] for name in self._features] for row in rows], "float64")

@@ -302,8 +302,11 @@ class Workspace(Protocol):
         Only deployments that exist; at most 50 % are mirrored, to one that gets no traffic.
         """
 
-    def invoke(self, body: bytes, deployment: str | None = None) -> Response:
-        """Send a request through the endpoint's traffic, or to one deployment."""
+    def invoke(self, body: bytes, deployment: str | None = None, *, test: bool = False) -> Response:
+        """Send a request through the endpoint's traffic, or to one deployment.
+
+        One of a `test` of ours is not recorded: monitoring would take it for a client's.
+        """
 
     def requests(self, start: datetime, end: datetime) -> Requests:
         """The requests that the online endpoint got from `start` to before `end`, both in UTC."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mlops.decisions import now
 from mlops.errors import MlopsError
 from mlops.project import Environment
+from mlops.scoring.requests import TEST_HEADER
 from mlops.workspaces import Deployment, Endpoint, ModelVersion, Response
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ class OnlineEndpointInAzure:
         endpoint.tags = {**kept, **{f"{PREFIX}{key}": value for key, value in tags.items()}}
         self._update(endpoint)
 
-    def invoke(self, body: bytes, deployment: str | None) -> Response:
+    def invoke(self, body: bytes, deployment: str | None, test: bool = False) -> Response:
         """Send a request. What the endpoint answers counts, also an error: nothing is asked again."""
         import requests
 
@@ -167,6 +168,8 @@ class OnlineEndpointInAzure:
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
         if deployment:
             headers[DEPLOYMENT_HEADER] = deployment
+        if test:
+            headers[TEST_HEADER] = "true"
         for left in reversed(range(BROKEN_CONNECTIONS)):
             started = time.perf_counter()
             try:

@@ -229,9 +229,9 @@ class AzureWorkspace:
         """Replace the endpoint's traffic, tags and mirrored traffic in one request."""
         self._online.set_traffic(traffic, tags, mirror or {})
 
-    def invoke(self, body: bytes, deployment: str | None = None) -> Response:
+    def invoke(self, body: bytes, deployment: str | None = None, *, test: bool = False) -> Response:
         """Send a request over HTTPS through the endpoint's traffic, or to one deployment."""
-        return self._online.invoke(body, deployment)
+        return self._online.invoke(body, deployment, test)
 
     def serve(self, port: int, report: Report) -> None:
         """Say where it is served: Azure does that."""

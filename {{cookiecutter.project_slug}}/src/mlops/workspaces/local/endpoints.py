@@ -17,6 +17,7 @@ from mlops.workspaces import Deployment, Endpoint, ModelVersion
 from mlops.workspaces.registry import CODE
 
 STATE = "endpoint.json"
+COLLECTOR = "data_collector.json"
 MOST_MIRRORED = 50  # percent: Azure's limit
 
 
@@ -70,6 +71,8 @@ class EndpointStore:
                 "model_folder": os.path.relpath(files, self.folder),
             },
         )
+        if collector := _collector(settings.get("data_collector") or {}):
+            write_json(partial / COLLECTOR, collector)
         endpoint = self.read()
         if name in endpoint.deployments:
             self.delete(name)
@@ -129,6 +132,11 @@ class EndpointStore:
         """The deployed copy of the code."""
         return self.folder_of(deployment) / "code"
 
+    def collector_of(self, deployment: str) -> Path | None:
+        """The configuration of its data collector; none where nothing is collected."""
+        file = self.folder_of(deployment) / COLLECTOR
+        return file if file.is_file() else None
+
     def served(self, deployment: str) -> dict[str, Any]:
         """What the server of a deployment needs; the model's folder is absolute."""
         served: dict[str, Any] = read_json(self.folder_of(deployment) / "served.json")
@@ -141,3 +149,14 @@ class EndpointStore:
 
     def _write(self, endpoint: Endpoint) -> None:
         write_json(self.folder / STATE, asdict(endpoint))
+
+
+def _collector(settings: dict[str, Any]) -> dict[str, Any]:
+    """`data_collector` of a deployment in the form in which Azure's collector reads it."""
+    percent = 100 * float(settings.get("sampling_rate", 1.0))
+    enabled = {
+        name.lower(): {"enabled": True, "sampleRatePercentage": percent}
+        for name, collection in (settings.get("collections") or {}).items()
+        if str(collection.get("enabled")).lower() == "true"
+    }
+    return {"collections": enabled} if enabled else {}

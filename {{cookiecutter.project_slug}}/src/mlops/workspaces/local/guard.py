@@ -1,7 +1,8 @@
 """Runs a command that must not outlive its parent, however the parent ends.
 
 `python guard.py COMMAND ...` with a pipe as standard input: when the other end of the pipe
-closes, even by `kill -9` of the parent, the command and all that it started are ended.
+closes, even by `kill -9` of the parent, the command and all that it started are ended. A SIGTERM
+is handed on to them: they may end by themselves.
 Standard library only, and started by its path, so that it costs little.
 """
 
@@ -25,6 +26,13 @@ def main() -> int:
                 os.killpg(child.pid, signal.SIGKILL)
         else:
             child.kill()
+
+    def hand_on(number: int, _: object) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, number)
+
+    if posix:
+        signal.signal(signal.SIGTERM, hand_on)
 
     def watch() -> None:
         while os.read(0, 1024):

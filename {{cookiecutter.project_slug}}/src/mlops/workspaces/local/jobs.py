@@ -28,8 +28,8 @@ from mlops.pipeline import (
 )
 from mlops.settings import DistributedSettings
 from mlops.workspaces import Report, StepResult
+from mlops.workspaces.local.model_server import free_port
 from mlops.workspaces.local.processes import code_environment, start, stop, tail
-from mlops.workspaces.local.serving import free_port
 from mlops.workspaces.local.tracking import TrialRuns
 
 TIMED_OUT = 124  # as the command `timeout` says it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -33,6 +34,17 @@ def call(command: list[str], environment: dict[str, str]) -> int:
         return process.wait()
     finally:
         stop(process)
+
+
+def ask_to_end(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """Let a process that `start` started end by itself, and wait for that; `stop` it after that.
+
+    Windows has no way to ask.
+    """
+    if os.name == "posix" and process.poll() is None:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

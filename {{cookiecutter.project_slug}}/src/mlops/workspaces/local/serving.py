@@ -3,7 +3,8 @@
 A deployment is served by azureml-inference-server-http, as in Azure; in front of it stands a
 small router with what Azure's front end does: key authentication, the split of the traffic, copies
 of it for a mirrored deployment, and the header `azureml-model-deployment`, which chooses a
-deployment and names the one that answered.
+deployment and names the one that answered. The requests that a deployment gets are noted, as Azure
+Monitor counts them.
 """
 
 from __future__ import annotations
@@ -12,92 +13,36 @@ import http.client
 import json
 import random
 import secrets
-import socket
-import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 from mlops.errors import MlopsError
-from mlops.scoring.requests import MAXIMUM_BYTES, TOO_LARGE
+from mlops.scoring.requests import MAXIMUM_BYTES, TEST_HEADER, TOO_LARGE
 from mlops.workspaces import Endpoint, Response
+from mlops.workspaces.local.collector import HOST, CollectedFiles, RequestLog
 from mlops.workspaces.local.endpoints import EndpointStore
-from mlops.workspaces.local.processes import code_environment, start, stop, tail
+from mlops.workspaces.local.model_server import SECONDS_TO_ANSWER, SECONDS_TO_START, ModelServer
 
-HOST = "127.0.0.1"
-# Run, never imported: it needs a package that only projects with an online endpoint install.
-INFERENCE_SERVER = Path(__file__).with_name("inference_server.py")
 DEPLOYMENT_HEADER = "azureml-model-deployment"
-SECONDS_TO_START = 120
-# A server whose script fails lists the model's files after the error, which would hide it.
-LISTING = r" azmlinfsrv - (Model Directory Contents|\S+/$| {4})"
-SECONDS_TO_ANSWER = 180  # Azure's limit for a request
 COPIES_AT_ONCE = 8  # a mirrored deployment that is further behind misses some
 FAILURES = (OSError, http.client.HTTPException, MlopsError)
 
 
-class ModelServer:
-    """The inference server of one deployment."""
-
-    def __init__(self, store: EndpointStore, deployment: str) -> None:
-        self.port = free_port()
-        self._ready = False
-        self._log = store.folder_of(deployment) / "server.log"
-        settings = store.served(deployment)
-        code = store.code_of(deployment)
-        with self._log.open("wb") as stream:
-            self._process = start(
-                [sys.executable, str(INFERENCE_SERVER), "--entry_script",
-                 str(code / settings["scoring_script"]), "--port", str(self.port)],
-                folder=code, log=stream,
-                environment={
-                    **code_environment(code),
-                    **settings["environment_variables"],
-                    # Last: a deployment's own variables do not change how it is served.
-                    "AML_APP_ROOT": str(code),
-                    "AZUREML_MODEL_DIR": settings["model_folder"],
-                    # One for all servers, in the user's home: of no use here.
-                    "GUNICORN_CMD_ARGS": "--no-control-socket",
-                },
-            )  # fmt: skip
-
-    def wait(self) -> None:
-        """Wait until it answers. Raises MlopsError with the end of its log if it ends instead."""
-        deadline = time.monotonic() + SECONDS_TO_START
-        while (ended := self._process.poll() is not None) or not self._ready:
-            if ended or time.monotonic() > deadline:
-                self.stop()
-                log = tail(self._log, without=LISTING)
-                raise MlopsError(f"the model's server does not run; the end of its log:\n{log}")
-            time.sleep(0.05)
-            with suppress(OSError, http.client.HTTPException):
-                connection = http.client.HTTPConnection(HOST, self.port, timeout=5)
-                connection.request("GET", "/")
-                self._ready = connection.getresponse().status == 200
-
-    def post(self, body: bytes) -> tuple[int, bytes]:
-        """Send a scoring request."""
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=SECONDS_TO_ANSWER)
-        try:
-            connection.request("POST", "/score", body, {"Content-Type": "application/json"})
-            response = connection.getresponse()
-            return response.status, response.read()
-        finally:
-            connection.close()
-
-    def stop(self) -> None:
-        """End the server."""
-        stop(self._process)
-
-
 class Router:
-    """Answers for an endpoint. Follows its state: a changed traffic counts from the next request."""
+    """Answers for an endpoint. Follows its state: a changed traffic counts from the next request.
 
-    def __init__(self, store: EndpointStore, port: int = 0) -> None:
-        self._store = store
+    Without `collected`, nothing is recorded.
+    """
+
+    def __init__(
+        self, store: EndpointStore, port: int = 0, collected: CollectedFiles | None = None
+    ) -> None:
+        self._store, self._collected = store, collected
+        self._log = RequestLog(collected) if collected else None
         self._servers: dict[tuple[str, str], ModelServer] = {}
         self._lock = threading.Lock()
         self._copies = threading.BoundedSemaphore(COPIES_AT_ONCE)
@@ -125,9 +70,9 @@ class Router:
         self._running(name)
 
     def answer(
-        self, key: str | None, deployment: str | None, body: bytes
+        self, key: str | None, deployment: str | None, body: bytes, test: bool = False
     ) -> tuple[int, bytes, str]:
-        """Status, body and the deployment that answered."""
+        """Status, body and the deployment that answered; a test of ours is not recorded."""
         if key is None or not secrets.compare_digest(key.encode(), self._store.key().encode()):
             return 401, _error("give the endpoint's key as `Authorization: Bearer KEY`"), ""
         endpoint = self._store.read()
@@ -137,43 +82,49 @@ class Router:
         if name not in endpoint.deployments:
             known = ", ".join(endpoint.deployments) or "none"
             return 404, _error(f"there is no deployment `{name}`, only: {known}"), ""
+        started = time.perf_counter()
         try:
-            status, answer = self._ask(name, body)
+            status, answer = self._ask(name, body, test)
         except FAILURES as error:
             status = 502
             answer = _error(f"the deployment `{name}` does not answer: {error}")
+        if self._log and not test:
+            self._log.note(name, status, 1000 * (time.perf_counter() - started))
         if not deployment:
-            self._mirror(endpoint, body)
+            self._mirror(endpoint, body, test)
         return status, answer, name
 
     def close(self) -> None:
-        """Stop listening and end the servers."""
+        """Stop listening and end the servers; what is to be recorded is recorded first."""
         self._http.shutdown()
         self._http.server_close()
         with self._lock:
             self._closed = True
-            for server in self._servers.values():
-                server.stop()
+            servers = list(self._servers.values())
             self._servers.clear()
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda server: server.stop(), servers))
+        if self._log:
+            self._log.close()
 
-    def _mirror(self, endpoint: Endpoint, body: bytes) -> None:
+    def _mirror(self, endpoint: Endpoint, body: bytes, test: bool) -> None:
         """Copy the mirrored share of the requests, in the background and only so many at once."""
         for name, share in endpoint.mirror.items():
             if 100 * random.random() < share and self._copies.acquire(blocking=False):
-                threading.Thread(target=self._copy, args=(name, body), daemon=True).start()
+                threading.Thread(target=self._copy, args=(name, body, test), daemon=True).start()
 
-    def _copy(self, name: str, body: bytes) -> None:
+    def _copy(self, name: str, body: bytes, test: bool) -> None:
         """Send a copy; a failure is nobody's business, and a server that hangs may recover."""
         try:
             with suppress(*FAILURES):
-                self._running(name).post(body)
+                self._running(name).post(body, test)
         finally:
             self._copies.release()
 
-    def _ask(self, name: str, body: bytes) -> tuple[int, bytes]:
+    def _ask(self, name: str, body: bytes, test: bool) -> tuple[int, bytes]:
         server = self._running(name)
         try:
-            return server.post(body)
+            return server.post(body, test)
         except FAILURES:
             self._forget(server)
             raise
@@ -195,24 +146,28 @@ class Router:
             if self._closed or name not in existing:
                 raise MlopsError(f"there is no deployment `{name}` any more")
             current = {(d.name, d.created) for d in existing.values()}
-            for other in self._servers.keys() - current:
-                self._servers.pop(other).stop()
+            outdated = [self._servers.pop(key) for key in self._servers.keys() - current]
             key = (name, existing[name].created)
             if key not in self._servers:
-                self._servers[key] = ModelServer(self._store, name)
-            return self._servers[key]
+                self._servers[key] = ModelServer(self._store, name, self._collected)
+            server = self._servers[key]
+        for other in outdated:
+            other.stop()
+        return server
 
     def _forget(self, server: ModelServer) -> None:
         with self._lock:
             self._servers = {key: one for key, one in self._servers.items() if one is not server}
-        server.stop()
+        server.stop(flush=False)  # It may hang, and someone waits.
 
 
-def post(port: int, key: str, body: bytes, deployment: str | None) -> Response:
-    """Send a request to a router, as any client of the endpoint would."""
+def post(port: int, key: str, body: bytes, deployment: str | None, test: bool = False) -> Response:
+    """Send a request to a router, as any client of the endpoint would, or as a test of ours."""
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
     if deployment:
         headers[DEPLOYMENT_HEADER] = deployment
+    if test:
+        headers[TEST_HEADER] = "true"
     started = time.perf_counter()
     connection = http.client.HTTPConnection(
         HOST, port, timeout=SECONDS_TO_ANSWER + SECONDS_TO_START
@@ -227,13 +182,6 @@ def post(port: int, key: str, body: bytes, deployment: str | None) -> Response:
     return Response(
         response.status, text, milliseconds, response.getheader(DEPLOYMENT_HEADER) or ""
     )
-
-
-def free_port() -> int:
-    """A port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def _choose(endpoint: Endpoint) -> str | None:
@@ -264,8 +212,8 @@ def _listen(port: int, router: Router) -> ThreadingHTTPServer:
             if self.path.partition("?")[0] != "/score":
                 self._send(404, _error("post to /score"), "")
             else:
-                wanted = self.headers.get(DEPLOYMENT_HEADER)
-                self._send(*router.answer(key if kind == "Bearer" else None, wanted, body))
+                wanted, test = self.headers.get(DEPLOYMENT_HEADER), TEST_HEADER in self.headers
+                self._send(*router.answer(key if kind == "Bearer" else None, wanted, body, test))
 
         def _drain(self, left: int) -> None:
             # A client that is cut off while it sends would not read the answer.

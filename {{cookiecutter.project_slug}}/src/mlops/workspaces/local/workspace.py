@@ -26,10 +26,12 @@ from mlops.workspaces import (
     Response,
 )
 from mlops.workspaces.local.batch import score_in_batches
+from mlops.workspaces.local.collector import HOST, CollectedFiles
 from mlops.workspaces.local.data import LocalDataStore
 from mlops.workspaces.local.endpoints import EndpointStore
 from mlops.workspaces.local.jobs import JobRunner
-from mlops.workspaces.local.serving import HOST, Router, free_port, post
+from mlops.workspaces.local.model_server import free_port
+from mlops.workspaces.local.serving import Router, post
 from mlops.workspaces.local.tracking import TrialRuns, create_store
 from mlops.workspaces.locks import locked
 from mlops.workspaces.registry import MODEL, Registry, quiet_mlflow
@@ -78,7 +80,7 @@ class LocalWorkspace:
 
     def data(self) -> LocalDataStore:
         """Its datastores and data assets, in folders."""
-        return LocalDataStore(self.folder / "data")
+        return LocalDataStore(self._datastores)
 
     # --- jobs ---------------------------------------------------------------------------------
 
@@ -200,10 +202,10 @@ class LocalWorkspace:
         """Replace the endpoint's traffic, tags and mirrored traffic in one step."""
         self._store.set_traffic(traffic, tags, mirror)
 
-    def invoke(self, body: bytes, deployment: str | None = None) -> Response:
+    def invoke(self, body: bytes, deployment: str | None = None, *, test: bool = False) -> Response:
         """Send a request over HTTP through the endpoint's traffic, or to one deployment."""
         self._routes.start_servers()  # so that no request waits for a server to start
-        return post(self._routes.port, self._store.key(), body, deployment)
+        return post(self._routes.port, self._store.key(), body, deployment, test)
 
     def serve(self, port: int, report: Report) -> None:
         """Serve the endpoint until interrupted."""
@@ -214,7 +216,7 @@ class LocalWorkspace:
                 f"`mlops deploy --env {self.environment.name}` and "
                 f"`mlops rollout --env {self.environment.name}` first"
             )
-        router = self._router = Router(self._store, port)
+        router = self._router = Router(self._store, port, self._collected)
         router.start_servers()
         if port not in (0, router.port):
             report(f"port {port} is in use; taking {router.port}")
@@ -270,6 +272,14 @@ class LocalWorkspace:
     def _artifacts(self) -> Path:
         return self.folder / "artifacts"
 
+    @property
+    def _datastores(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def _collected(self) -> CollectedFiles:
+        return CollectedFiles(self._datastores, self.environment.endpoint("online"))
+
     @cached_property
     def _store(self) -> EndpointStore:
         return EndpointStore(self.folder / "endpoints", self.environment.endpoint("online"))
@@ -277,7 +287,7 @@ class LocalWorkspace:
     @property
     def _routes(self) -> Router:
         if self._router is None:
-            self._router = Router(self._store)
+            self._router = Router(self._store, collected=self._collected)
         return self._router
 
     @cached_property
