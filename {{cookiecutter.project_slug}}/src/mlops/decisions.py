@@ -18,13 +18,15 @@ DecisionKind = Literal[
     "rollout",
     "rollback",
     "monitor",
+    "retraining",
 ]
 
 
 class Check(BaseModel):
     """One rule: the value that it saw, the limit that it holds, and whether it passed.
 
-    `comparison` says how value and limit are compared, as a person would.
+    `comparison` says how value and limit are compared, as a person would; `beyond` is past the limit,
+    on the worse side.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -32,18 +34,22 @@ class Check(BaseModel):
     rule: str
     value: float | str | None
     limit: float | str | None = None
-    comparison: Literal["at least", "at most", "expected", ""] = ""
+    comparison: Literal["at least", "at most", "expected", "beyond", ""] = ""
     passed: bool
     detail: str = ""
 
     def show(self) -> str:
         """One line for a person."""
-        mark = "passed" if self.passed else "FAILED"
+        return f"{'passed' if self.passed else 'FAILED'}  {self.text}"
+
+    @property
+    def text(self) -> str:
+        """The line without the verdict."""
         limit = ""
         if self.limit is not None and not (self.comparison == "expected" and self.passed):
             limit = f", {self.comparison} {_show(self.limit)}"
         detail = f" ({self.detail})" if self.detail else ""
-        return f"{mark}  {self.rule}: {_show(self.value)}{limit}{detail}"
+        return f"{self.rule}: {_show(self.value)}{limit}{detail}"
 
 
 class Decision(BaseModel):
