@@ -16,6 +16,7 @@ from mlops.distributed import distributed_steps
 from mlops.documents import Document, Finding, InvalidFile, read_yaml
 from mlops.errors import MlopsError, UsageError
 from mlops.gate import check_settings
+from mlops.monitoring.checks import check_monitor
 from mlops.pipeline import PLACEHOLDER, is_local_path, read_pipeline
 from mlops.pipeline_checks import inspect_pipeline
 from mlops.project import Environment, Project
@@ -60,6 +61,7 @@ def check_project(
     if len(readable) == len(project.environments):
         findings += _check_unserved(project, readable)
     findings += _check_sources(project, readable)
+    findings += check_monitor(project, readable, contract)
     for path in sorted((project.root / "pipelines").glob("*.yml")):
         findings += _check_pipeline(project, path, contract)
     for path in sorted(project.deployment.glob("*/deployment.yml")):

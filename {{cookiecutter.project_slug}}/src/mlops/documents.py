@@ -144,8 +144,9 @@ def inspect(
         return model.model_validate(data), []
     except ValidationError as error:
         return None, [
-            document.finding(_say(problem, model, keys), *keys, *problem["loc"])
+            document.finding(_say(problem, model, (*keys, *place)), *keys, *place)
             for problem in error.errors()
+            for place in [_place(data, problem["loc"])]
         ]
 
 
@@ -158,8 +159,22 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; write one of {', '.join(known)}" if known else ""
 
 
-def _say(problem: Any, model: type[BaseModel], keys: Keys) -> str:
-    where = ".".join(str(key) for key in (*keys, *problem["loc"]))
+def _place(data: Any, keys: Keys) -> Keys:
+    """Where it stands in the file: one thing may be written where a list is read."""
+    found: list[str | int] = []
+    for index, key in enumerate(keys):
+        if isinstance(key, int) and isinstance(data, dict):
+            continue
+        found.append(key)
+        try:
+            data = data[key]
+        except (LookupError, TypeError):  # it is missing, and what follows with it
+            return (*found, *keys[index + 1 :])
+    return tuple(found)
+
+
+def _say(problem: Any, model: type[BaseModel], place: Keys) -> str:
+    where = ".".join(map(str, place))
     if problem["type"] == "extra_forbidden":
         known = _fields(model, problem["loc"][:-1])
         return f"`{where}` is not a setting{did_you_mean(str(problem['loc'][-1]), known)}"

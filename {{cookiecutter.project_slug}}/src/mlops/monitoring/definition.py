@@ -12,13 +12,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-from mlops.contract import Contract
 from mlops.documents import (
     Document,
     Finding,
     InvalidFile,
+    Keys,
     Settings,
     did_you_mean,
     inspect,
@@ -28,6 +28,7 @@ from mlops.monitor_settings import MonitoringSettings, MonitorSignal
 from mlops.project import Environment, Project
 
 SIGNAL_TYPES = get_args(MonitorSignal)
+ONLY_IN_AZURE = ("custom", "generation_safety_quality", "generation_token_statistics")
 
 NUMERICAL = (
     "jensen_shannon_distance",
@@ -60,6 +61,12 @@ AT_LEAST = {
     "normalized_discounted_cumulative_gain", "accuracy", "precision", "recall", "f1_score",
 }  # fmt: skip
 """Metrics that are breached below their threshold: scores, and tests, whose value is a p-value."""
+
+
+def is_beyond(metric: str, value: float, threshold: float) -> bool:
+    """Whether a value is on the wrong side of a threshold."""
+    return value < threshold if metric in AT_LEAST else value > threshold
+
 
 HELD_OUT = ("training", "test", "validation")
 DURATION = re.compile(
@@ -137,7 +144,7 @@ class Signal(Settings):
     """One of the monitoring signals."""
 
     type: MonitorSignal
-    production_data: SignalData | list[SignalData] = Field(default=[])
+    production_data: list[SignalData] = Field(default=[])
     reference_data: SignalData | None = None
     features: Literal["all_features"] | tuple[str, ...] | TopFeatures = "all_features"
     feature_type_override: dict[str, Literal["numerical", "categorical"]] = Field(default={})
@@ -145,38 +152,46 @@ class Signal(Settings):
     alert_enabled: bool = True
     properties: dict[str, Any] = Field(default={})
 
-    @model_validator(mode="after")
-    def _knows_its_metrics(self) -> Signal:
-        for kind, metrics in KNOWN[self.type].items():
-            unknown = self._unknown(kind, metrics)
-            if unknown:
-                raise ValueError("; ".join(unknown))
-        return self
+    @field_validator("production_data", mode="before")
+    @classmethod
+    def _one_or_several(cls, given: Any) -> Any:
+        return [given] if isinstance(given, dict) else given
 
-    def _unknown(self, kind: str, metrics: tuple[str, ...]) -> list[str]:
-        if not kind:
-            given = self.metric_thresholds
+    def problems(self) -> list[tuple[Keys, str]]:
+        """What is wrong with the thresholds: where, below `metric_thresholds`, and what."""
+        kinds = KNOWN[self.type]
+        found: list[tuple[Keys, str]] = []
+        if "" in kinds:
+            groups: dict[Keys, Any] = {(): self.metric_thresholds}
         else:
-            kinds = KNOWN[self.type]
-            if wrong := sorted(set(self.metric_thresholds) - set(kinds)):
-                return [f"`metric_thresholds.{w}`{did_you_mean(w, kinds)}" for w in wrong]
-            given = self.metric_thresholds.get(kind) or {}
-        where = f"metric_thresholds{kind and '.'}{kind}"
-        if not isinstance(given, dict):
-            return [f"`{where}` must be a mapping of `metric: threshold` lines"]
-        return [
-            f"`{where}.{name}` is no metric of {self.type}{did_you_mean(name, metrics)}"
-            if name not in metrics
-            else f"`{where}.{name}` must be a number, not {value!r}"
-            for name, value in given.items()
-            if name not in metrics or isinstance(value, bool) or not isinstance(value, (int, float))
-        ]
+            groups = {(kind,): given for kind, given in self.metric_thresholds.items()}
+        for keys, given in groups.items():
+            where = ".".join(("metric_thresholds", *map(str, keys)))
+            metrics = kinds.get(str(keys[0]) if keys else "")
+            if metrics is None:
+                of = "kind of column" if "numerical" in kinds else "kind of model"
+                found.append((keys, f"`{where}` is no {of}{did_you_mean(str(keys[0]), kinds)}"))
+            elif not isinstance(given, dict):
+                found.append((keys, f"`{where}` must be a mapping of `metric: threshold` lines"))
+            else:
+                found += [
+                    ((*keys, name), f"`{where}.{name}` {problem}")
+                    for name, value in given.items()
+                    if (problem := self._problem(name, value, metrics))
+                ]
+        return found
+
+    def _problem(self, name: str, value: Any, metrics: tuple[str, ...]) -> str:
+        if name not in metrics:
+            return f"is no metric of {self.type}{did_you_mean(name, metrics)}"
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return f"must be a number, not {value!r}"
+        return ""
 
     @property
     def production(self) -> tuple[SignalData, ...]:
         """What it looks at; for some signals, inputs and outputs each have an entry."""
-        given = self.production_data
-        return (given,) if isinstance(given, SignalData) else tuple(given)
+        return tuple(self.production_data)
 
     def thresholds(self, kind: str) -> dict[str, float]:
         """Metric and threshold for a kind of column (`numerical`, `categorical`), or of problem."""
@@ -257,71 +272,31 @@ def read_monitor(
     signals, left_out = {}, {}
     for name, signal in given.items():
         kind = signal.get("type") if isinstance(signal, dict) else None
-        if kind not in SIGNAL_TYPES:
+        if kind in ONLY_IN_AZURE:
             left_out[str(name)] = str(kind)
+            continue
+        if kind not in SIGNAL_TYPES:
+            known = (*SIGNAL_TYPES, *ONLY_IN_AZURE)
+            problem = f"{kind!r} is no type of a signal{did_you_mean(str(kind), known)}"
+            findings.append(document.finding(problem, *where, name, "type"))
             continue
         read, wrong = inspect(document, signal, Signal, *where, name)
         findings += wrong
         if read is None:
             continue
+        if problems := read.problems():
+            at: Keys = (*where, name, "metric_thresholds")
+            findings += [document.finding(what, *at, *keys) for keys, what in problems]
+            continue
         merged = _with_thresholds(read, settings.thresholds.get(name, {}))
-        again, wrong = inspect(
-            environment.document, merged, Signal, "monitoring", "thresholds", name
-        )
-        findings += wrong
-        signals[str(name)] = again or read
+        signals[str(name)] = merged
+        at = ("monitoring", "thresholds", name)
+        findings += [
+            environment.document.finding(what, *at, *keys) for keys, what in merged.problems()
+        ]
     if trigger is None or findings:
         return None, findings
     return Monitor(document, trigger, signals, left_out), []
-
-
-def check_monitor(
-    project: Project, environments: list[Environment], contract: Contract | None
-) -> list[Finding]:
-    """All that is wrong in the definition, for each environment and against the contract."""
-    file = monitor_file(project)
-    if not file.is_file():
-        return []
-    try:
-        document = read_yaml(file)
-    except InvalidFile as error:
-        return error.findings
-    findings: list[Finding] = []
-    for environment in environments:
-        monitor, wrong = read_monitor(document, environment)
-        findings += wrong
-        if monitor and contract:
-            findings += _unlike_the_contract(document, monitor, contract)
-    return list(dict.fromkeys(findings))
-
-
-def _unlike_the_contract(document: Document, monitor: Monitor, contract: Contract) -> list[Finding]:
-    findings = []
-    data: Any = document.data
-    target = data["create_monitor"].get("monitoring_target") or {}
-    task = str(target.get("ml_task", contract.problem_type)).lower()
-    if task != contract.problem_type:
-        problem = f"`ml_task` is {task}, and data/contract.yml says {contract.problem_type}"
-        findings.append(document.finding(problem, "create_monitor", "monitoring_target", "ml_task"))
-    for name, signal in monitor.signals.items():
-        keys = ("create_monitor", "monitoring_signals", name)
-        named = signal.features if isinstance(signal.features, tuple) else ()
-        for feature in (*named, *signal.feature_type_override):
-            if feature not in contract.features:
-                what = f"`{feature}` is no feature{did_you_mean(feature, contract.features)}"
-                findings.append(document.finding(what, *keys, "features"))
-        for data in (signal.reference_data, *signal.production):
-            columns = {} if data is None else data.data_column_names
-            column = columns.get("target_column") or (data and data.target_column_name)
-            if column and column != contract.target:
-                what = f"the target is `{contract.target}` in data/contract.yml, not `{column}`"
-                findings.append(document.finding(what, *keys, "reference_data"))
-        if signal.type == "model_performance":
-            others = sorted(set(signal.metric_thresholds) - {contract.problem_type})
-            for other in others:
-                what = f"`{other}`: data/contract.yml says {contract.problem_type}"
-                findings.append(document.finding(what, *keys, "metric_thresholds", other))
-    return findings
 
 
 def _unknown_signals(
@@ -337,14 +312,16 @@ def _unknown_signals(
     ]  # fmt: skip
 
 
-def _with_thresholds(signal: Signal, thresholds: dict[str, Any]) -> dict[str, Any]:
-    """The signal as the file holds it, with the environment's thresholds in place of its own."""
-    data = signal.model_dump()
+def _with_thresholds(signal: Signal, thresholds: dict[str, Any]) -> Signal:
+    """The signal, with an environment's thresholds in place of its own."""
+    merged = dict(signal.metric_thresholds)
     for key, value in thresholds.items():
-        old = data["metric_thresholds"].get(key)
-        merge = isinstance(value, dict) and isinstance(old, dict)
-        data["metric_thresholds"][key] = {**old, **value} if merge else value
-    return data
+        old = merged.get(key)
+        if isinstance(value, dict) and isinstance(old, dict):
+            merged[key] = {**old, **value}
+        else:
+            merged[key] = value
+    return signal.model_copy(update={"metric_thresholds": merged})
 
 
 def _duration(text: str) -> timedelta | None:
