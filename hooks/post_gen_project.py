@@ -84,6 +84,7 @@ KEPT = {
     "environments/test.yml": has("test"),
     "environments/staging.yml": has("staging"),
     "infrastructure": when("infrastructure", "bicep"),
+    "infrastructure/endpoint_alerts.bicep": unless("serving", "batch"),
     "infrastructure/dev.bicepparam": separate("dev"),
     "infrastructure/test.bicepparam": separate("test"),
     "infrastructure/staging__after-dev.bicepparam": follows("staging", "dev"),

@@ -110,13 +110,24 @@ SOMETIMES: list[tuple[Callable[[Answers], bool], str]] = [
         _is("infrastructure", "bicep"),
         "docs/azure.md infrastructure/README.md infrastructure/main.bicep infrastructure/roles.yml "
         "infrastructure/modules/access.bicep infrastructure/modules/access_before.bicep "
-        "infrastructure/modules/budget.bicep "
+        "infrastructure/modules/alerts.bicep infrastructure/modules/budget.bicep "
         "infrastructure/modules/compute.bicep infrastructure/modules/container_registry.bicep "
         "infrastructure/modules/data.bicep infrastructure/modules/data_scientist_role.bicep "
+        "infrastructure/modules/dispatch.bicep infrastructure/modules/dispatch.json "
+        "infrastructure/modules/events.bicep "
         "infrastructure/modules/identities.bicep infrastructure/modules/key_vault.bicep "
         "infrastructure/modules/monitoring.bicep infrastructure/modules/registry.bicep "
         "infrastructure/modules/registry_access.bicep infrastructure/modules/storage.bicep "
+        "infrastructure/modules/watch.bicep "
+        "infrastructure/modules/workbook.bicep infrastructure/modules/workbook.json "
         "infrastructure/modules/workspace.bicep",
+    ),
+    (
+        lambda answers: (
+            _is("infrastructure", "bicep")(answers)
+            and _is("serving", "online-and-batch", "online")(answers)
+        ),
+        "infrastructure/endpoint_alerts.bicep",
     ),
     (
         _is("serving", "online-and-batch", "online"),

@@ -17,6 +17,7 @@ from .functions import FUNCTIONS, OPERATORS, SUBSCRIPTION
 from .syntax import Expression, File
 
 OWN = ("dependsOn", "parent", "scope")  # properties that are Bicep's, and no published type has
+MODULE = {"dependsOn", "name", "params", "scope"}
 TYPES: dict[str, type] = {"string": str, "int": int, "bool": bool, "array": list, "object": dict}
 READABLE = {"id", "identity", "kind", "location", "name", "properties", "sku", "tags"}
 Locals = dict[str, Any]
@@ -110,6 +111,12 @@ class Deployment:
         below = [each for module in self.modules.values() for each in module.existing()]
         return [each for each in self.resources if each.existing] + below
 
+    def deployments(self) -> Iterator[Deployment]:
+        """This deployment and its modules, with theirs."""
+        yield self
+        for module in self.modules.values():
+            yield from module.deployments()
+
     def all_findings(self) -> list[str]:
         return [*self.findings, *(f for m in self.modules.values() for f in m.all_findings())]
 
@@ -198,10 +205,11 @@ class Deployment:
         if self._holds(found.value, {}):  # type: ignore[arg-type]
             body = _object(found.value).pairs()  # type: ignore[arg-type]
             made = {key: self.evaluate(value, {}) for key, value in body.items()}
-            needed, known = {"name", "scope"}, {"dependsOn", "name", "params", "scope"}
-            for key in sorted((needed - made.keys()) | (made.keys() - known)):
+            in_group = self.file.scope == "resourceGroup"  # and so are its modules, unless they say
+            needed = {"name"} if in_group else {"name", "scope"}
+            for key in sorted((needed - made.keys()) | (made.keys() - MODULE)):
                 self.find(f"{name}: {key}: missing, or not a module's")
-            scope = made.get("scope")
+            scope = made.get("scope", {"id": self.base} if in_group else None)
             group = scope["id"] if isinstance(scope, dict) else getattr(scope, "id", None)
             if not group or inner.scope != "resourceGroup":
                 self.find(f"{name}.scope: not the resource group that its file is for")

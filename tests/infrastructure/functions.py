@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import operator
 import posixpath
 import uuid
@@ -10,6 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import yaml
+
+from ..specs import UNKNOWN
 
 if TYPE_CHECKING:
     from .bicep import Deployment
@@ -24,12 +27,13 @@ def _union(_: Deployment, *given: Any) -> Any:
     return [value for index, value in enumerate(every) if value not in every[:index]]
 
 
-def _yaml(at: Deployment, path: str) -> Any:
-    return yaml.safe_load(at.files[posixpath.normpath(f"{posixpath.dirname(at.path)}/{path}")])
+def _text(at: Deployment, path: str) -> str:
+    return at.files[posixpath.normpath(f"{posixpath.dirname(at.path)}/{path}")]
 
 
-def _group(subscription: str, name: str) -> dict[str, str]:
-    return {"id": f"/subscriptions/{subscription}/resourceGroups/{name}", "name": name}
+def _group(subscription: str, name: str) -> dict[str, Any]:
+    group = f"/subscriptions/{subscription}/resourceGroups/{name}"
+    return {"id": group, "name": name, "tags": UNKNOWN}
 
 
 def _hash(_: Deployment, *given: str) -> str:
@@ -47,6 +51,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "concat": lambda _, *lists: [value for values in lists for value in values],
     "contains": lambda _, whole, part: part in whole,
     "empty": lambda _, value: not value,
+    "endsWith": lambda _, text, end: text.endswith(end),
     "environment": lambda _: {"suffixes": {"storage": "core.windows.net"}},
     "filter": lambda _, values, holds: [value for value in values if holds(value)],
     "first": lambda _, values: values[0] if values else None,
@@ -55,7 +60,10 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "indexOf": lambda _, values, value: values.index(value) if value in values else -1,
     "items": lambda _, given: [{"key": key, "value": given[key]} for key in sorted(given)],
     "length": lambda _, values: len(values),
-    "loadYamlContent": _yaml,
+    "listCallbackUrl": lambda _, trigger, version: {"value": f"the address of {trigger}"},
+    "loadJsonContent": lambda at, path: json.loads(_text(at, path)),
+    "loadTextContent": lambda at, path: _text(at, path),
+    "loadYamlContent": lambda at, path: yaml.safe_load(_text(at, path)),
     "map": lambda _, values, made: [made(value) for value in values],
     "mapValues": lambda _, given, made: {key: made(value) for key, value in given.items()},
     "replace": lambda _, text, old, new: text.replace(old, new),

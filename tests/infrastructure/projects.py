@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Optional
 
 import yaml
@@ -13,6 +13,7 @@ import yaml
 from ..conftest import generated
 from ..specs import body_findings, versions_of
 from .bicep import SUBSCRIPTION, Deployment, Resource, deployment
+from .metrics import ALERT, alert_findings
 from .syntax import Expression
 
 Files = dict[str, str]
@@ -66,6 +67,11 @@ def everything_on(settings: Settings) -> None:
     settings["azure"]["allowed_hosts"] = ["packages.example.com"]
     settings["azure"]["compute"]["tier"] = "low_priority"
     settings["azure"]["budget"] = {"monthly": 99.5}
+    # The engine refuses a Logic App in a managed network. Here each of the two is there to be looked at.
+    settings["monitoring"] = {
+        "alerts": True, "events": "logic_app",
+        "dispatch_url": "https://api.example.com/repos/example/churn-model/dispatches",
+    }  # fmt: skip
     settings["ci_cd"]["federation"] = {
         "issuer": "https://token.actions.githubusercontent.com",
         "subject": f"repo:example/churn-model:environment:{settings['name']}",
@@ -82,12 +88,44 @@ def as_in_0_2_0(settings: Settings) -> None:
         settings["azure"].pop(key, None)
     for key in ("idle_seconds", "min_instances", "tier"):
         settings["azure"]["compute"].pop(key)
-    settings.pop("access")
+    for key in ("access", "monitoring", "retraining"):
+        settings.pop(key, None)
 
 
 def group(persona: str, environment: str) -> str:
     """The id of a group: a persona's in an environment."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{persona} {environment}"))
+
+
+def endpoint_alerts(files: Files, environment: str, served: str) -> tuple[Deployment, list[str]]:
+    """The alert rules about an environment's endpoint, and what is wrong with them.
+
+    They are deployed with what the engine gives them, where the infrastructure is deployed already
+    and the engine has made the endpoint. `served` is the deployment in use, or empty.
+    """
+    main = deployment(files, f"infrastructure/{environment}.bicepparam")
+    settings = main.value("settings")
+    group = next(each for each in main.everything() if each.symbol == "workspace").base
+    given = {
+        "workspaceName": settings["azure"]["workspace"],
+        "endpointName": settings["endpoints"]["online"],
+        "deploymentName": served,
+        "actionGroupName": f"ag-{settings['azure']['name_prefix']}-{environment}",
+        "p95Milliseconds": settings["rollout"]["p95_ms"],
+    }
+    found = Deployment(files, "infrastructure/endpoint_alerts.bicep", given, group)
+    made, there = found.everything(), found.existing()
+    by_infrastructure = {each.id for each in main.everything()}
+    by_engine = ("endpoint", "deployment")
+    return found, [
+        *found.all_findings(),
+        *(finding for each in made for finding in _resource_findings(each)),
+        *(finding for each in there for finding in _kind_findings(each)),
+        *_alert_findings(made, there),
+        *_double_findings(made),
+        *(f"{each.symbol}: nobody makes {each.id}" for each in there
+          if each.id not in by_infrastructure and each.symbol not in by_engine),
+    ]  # fmt: skip
 
 
 def check(files: Files, path: str) -> list[str]:
@@ -105,9 +143,23 @@ def check(files: Files, path: str) -> list[str]:
         *(finding for resource in made for finding in _resource_findings(resource)),
         *(finding for resource in found.existing() for finding in _kind_findings(resource)),
         *(f"{each.symbol}: nobody makes {each.id}" for each in missing if each.id not in elsewhere),
-        *(f"{each}: made twice" for each in sorted(set(ids)) if ids.count(each) > 1),
-        *_order_findings(found),
+        *_alert_findings(made),
+        *_double_findings(made),
+        *(finding for each in found.deployments() for finding in _order_findings(each)),
+        *_name_findings(found),
     ]
+
+
+def _alert_findings(made: list[Resource], there: Iterable[Resource] = ()) -> Iterator[str]:
+    kinds = {each.id: each.kind for each in [*made, *there]}
+    for each in made:
+        if each.kind == ALERT:
+            yield from alert_findings(each, kinds)
+
+
+def _double_findings(made: list[Resource]) -> Iterator[str]:
+    ids = [each.id for each in made if isinstance(each.id, str)]
+    yield from (f"{each}: made twice" for each in sorted(set(ids)) if ids.count(each) > 1)
 
 
 def _kind_findings(resource: Resource) -> Iterator[str]:
@@ -131,20 +183,27 @@ def _resource_findings(resource: Resource) -> Iterator[str]:
 
 
 def _order_findings(found: Deployment) -> Iterator[str]:
-    """Modules that use what another makes, and do not wait for it; and names that are given twice."""
+    """Modules that use what another makes, and do not wait for it."""
     makers = {
         resource.id: name
         for name, module in found.modules.items()
-        for resource in module.resources
-        if not resource.existing
+        for resource in module.everything()
     }
     for name, module in found.modules.items():
         awaited = _awaited(found, name)
-        for resource in module.resources:
+        for resource in module.existing():
             maker = makers.get(resource.id, name)
-            if resource.existing and maker != name and maker not in awaited:
+            if maker not in (name, *awaited):
                 yield f"{name}: uses {resource.symbol} of {maker}, and does not wait for it"
-    names = [(module.base, found.module_names[name]) for name, module in found.modules.items()]
+
+
+def _name_findings(found: Deployment) -> Iterator[str]:
+    """Names of modules that are given twice in a group: the second would take the first's place."""
+    names = [
+        (module.base, each.module_names[name])
+        for each in found.deployments()
+        for name, module in each.modules.items()
+    ]
     for _, twice in {name for name in names if names.count(name) > 1}:
         yield f"{twice}: two modules have this name"
 

@@ -27,12 +27,14 @@ BUILT_IN = {
     "f6c7c914-8db3-469d-8ca1-694a8f32e121": "AzureML Data Scientist",
     "1823dd4f-9b8c-4ab6-ab4e-7397a3684615": "AzureML Registry User",
     "b24988ac-6180-42a0-ab88-20f7382dd24c": "Contributor",
+    "4633458b-17de-408a-b874-0445c86b69e6": "Key Vault Secrets User",
     "f1a07417-d97a-45cb-824c-7a7467783830": "Managed Identity Operator",
     "43d0d8ad-25c7-4714-9337-8ba259a9fe05": "Monitoring Reader",
     "acdd72a7-3385-48ef-bd42-f606fba81ae7": "Reader",
     "ba92f5b4-2d11-453d-a403-e96b0029c9fe": "Storage Blob Data Contributor",
     "b7e6dc6d-f1e8-4753-8033-0f276bb0955b": "Storage Blob Data Owner",
     "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1": "Storage Blob Data Reader",
+    "c6a89b2d-59bc-44d0-9896-0f6e12d7b80a": "Storage Queue Data Message Sender",
 }
 WRITING = {"Storage Blob Data Contributor", "Storage Blob Data Owner"}
 
@@ -64,8 +66,10 @@ EVERYWHERE = """
     {e}-compute         training            Storage Blob Data Contributor
     {e}-compute         registry            Reader
     {e}-endpoint        container registry  AcrPull
-    {e}-endpoint        storage             Storage Blob Data Reader
+    {e}-endpoint        storage             Storage Blob Data Contributor
     {e}-endpoint        registry            Reader
+    events              queue               Storage Queue Data Message Sender
+    logic app           secret              Key Vault Secrets User
     workspace           group               Azure AI Enterprise Network Connection Approver
 """
 AFTER_DEV = """
@@ -75,6 +79,8 @@ AFTER_DEV = """
 IN_PRODUCTION = """
     prod-monitoring     workspace           Reader
     prod-monitoring     group               Monitoring Reader
+    prod-monitoring     storage             Storage Blob Data Reader
+    prod-monitoring     production          Storage Blob Data Reader
 """
 
 # {b} is the environment before.
@@ -100,12 +106,16 @@ SHARED = """
     {e}-ci-cd           training            Storage Blob Data Reader
     prod-monitoring     workspace           Reader
     prod-monitoring     group               Monitoring Reader
+    prod-monitoring     storage             Storage Blob Data Reader
+    prod-monitoring     production          Storage Blob Data Reader
     shared-compute      storage             Storage Blob Data Contributor
     shared-compute      group               AcrPull
     shared-compute      raw                 Storage Blob Data Reader
     shared-compute      training            Storage Blob Data Contributor
     {e}-endpoint        container registry  AcrPull
-    {e}-endpoint        storage             Storage Blob Data Reader
+    {e}-endpoint        storage             Storage Blob Data Contributor
+    events              queue               Storage Queue Data Message Sender
+    logic app           secret              Key Vault Secrets User
     workspace           group               Azure AI Enterprise Network Connection Approver
 """
 
@@ -154,8 +164,9 @@ def people() -> dict[str, str]:
 
 def _who(principal: str) -> str:
     name = principal.removeprefix("principalId of ")
-    if name.startswith("mlw-"):
-        return "workspace"
+    for start, who in {"mlw-": "workspace", "egst-": "events", "logic-": "logic app"}.items():
+        if name.startswith(start):
+            return who
     return people().get(principal) or name.removeprefix("id-churnmodel-")
 
 
@@ -169,6 +180,10 @@ def _where(assignment: Resource, group: str) -> str:
             return "data" if scope.name.startswith("churnmodeldata") else "storage"
         case "storageAccounts/blobServices/containers":
             return str(scope.name)
+        case "storageAccounts/queueServices/queues":
+            return "queue"
+        case "vaults/secrets":
+            return "secret"
         case "userAssignedIdentities":
             return f"identity {scope.name.removeprefix('id-churnmodel-').partition('-')[0]}"
         case "workspaces":
@@ -220,6 +235,14 @@ def test_what_nobody_may(environments: str, name: str) -> None:
     writers = {who for who, scope, role in given if scope in ("raw", "production", "data")
                and role in WRITING}  # fmt: skip
     assert all(who.startswith("data_engineers") for who in writers)
+    # What monitors production changes nothing there, and an event leads to nothing but its own.
+    assert {role for who, _, role in given if who.endswith("-monitoring")} <= {
+        "Reader", "Monitoring Reader", "Storage Blob Data Reader",
+    }  # fmt: skip
+    assert {scope for who, scope, _ in given if who in ("events", "logic app")} == {
+        "queue",
+        "secret",
+    }
     # A data scientist works in dev: nothing elsewhere, and nothing that leads to production's data.
     theirs = {right for right in given if right[0].startswith("data_scientists")}
     assert {who for who, *_ in theirs} <= {"data_scientists dev"}
@@ -262,11 +285,12 @@ def test_without_groups_no_person_has_a_right() -> None:
     for workspaces in CHOICES["workspaces"]:
         files = infrastructure(workspaces=workspaces)
         for path in (path for path in files if path.endswith(".bicepparam")):
-            assert {who for who, *_ in rights(deployment(files, path))} <= {
+            machines = {
                 f"{name}-{kind}"
                 for name in ("dev", "staging", "prod", "shared")
                 for kind in ("ci-cd", "compute", "endpoint", "monitoring")
             }
+            assert {who for who, *_ in rights(deployment(files, path))} <= {*machines, "events"}
 
 
 def test_one_group_in_every_file_has_each_right_once() -> None:
@@ -281,7 +305,9 @@ def test_one_group_in_every_file_has_each_right_once() -> None:
 
 def test_the_table_says_of_each_role_the_id_that_it_has() -> None:
     roles = yaml.safe_load((FOLDER / "roles.yml").read_text(encoding="utf-8"))
-    assert list(roles) == [*PERSONAS, "ci_cd", "monitoring", "compute", "endpoint", "workspace"]
+    assert list(roles) == [
+        *PERSONAS, "ci_cd", "monitoring", "compute", "endpoint", "events", "logic_app", "workspace",
+    ]  # fmt: skip
     every = [role for given in roles.values() for role in given]
     assert {role["id"]: role["role"] for role in every if "id" in role}.items() <= BUILT_IN.items()
     assert [role["role"] for role in every if "id" not in role] == [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from ..conftest import TEMPLATE
@@ -57,8 +59,12 @@ def test_every_module_is_used_and_the_files_are_short() -> None:
     for workspaces in CHOICES["workspaces"]:
         files = infrastructure(everything_on, workspaces=workspaces)
         for path in parameters(files):
-            used |= {module.path for module in deployment(files, path).modules.values()}
-    assert used == {f"infrastructure/modules/{path.name}" for path in FOLDER.glob("modules/*")}
+            used |= {each.path for each in deployment(files, path).deployments()}
+    modules = {f"infrastructure/modules/{path.name}" for path in FOLDER.glob("modules/*.bicep")}
+    assert used == {*modules, "infrastructure/main.bicep"}
+    loaded = {f"{path}.json" for module in modules
+              for path in re.findall(r"load\w+\('(\w+)\.json'\)", files[module])}  # fmt: skip
+    assert loaded == {path.name for path in FOLDER.glob("modules/*.json")}
     lengths = {path.name: len(path.read_text().splitlines()) for path in FOLDER.rglob("*.bicep")}
     assert {name: length for name, length in lengths.items() if length > 300} == {}
 
@@ -263,15 +269,20 @@ def mutated(files: Files, path: str, old: str, new: str) -> Files:
          "sizes: no such parameter"),
         ("main.bicep", "size: azure.compute.size", "size: azure.compute.max_instances",
          "size: 2 is no string"),
-        ("main.bicep", "modules/budget.bicep", "modules/budgets.bicep", "is not there"),
+        ("modules/watch.bicep", "'budget.bicep'", "'budgets.bicep'", "is not there"),
         ("main.bicep", "scope: registryGroup", "scope: prefix", "registry.scope: not the resource"),
         ("main.bicep", "dependsOn: [identity, workspace]", "dependsOn: [workspace]",
          "compute: uses identity of identity, and does not wait for it"),
         ("modules/access.bicep", "name: names.storage", "id: names.storage", "tells which one"),
         ("modules/access.bicep", "parent: data", "parent: storage", "container: nobody makes"),
         ("modules/access.bicep", "  parent: data\n", "", "blobs.parent: nothing is not above"),
-        ("main.bicep", "  name: 'budget'\n", "", "budget: name: missing"),
+        ("modules/watch.bicep", "  name: 'budget'\n", "", "budget: name: missing"),
         ("main.bicep", "name: 'key-vault'", "name: 'storage'", "two modules have this name"),
+        ("modules/watch.bicep", "name: 'alerts'", "name: 'storage'", "two modules have this name"),
+        ("modules/watch.bicep", "  dependsOn: [events]\n", "",
+         "dispatch: uses topic of events, and does not wait for it"),
+        ("main.bicep", "  dependsOn: [workspace]\n", "",
+         "watch: uses workspace of workspace, and does not wait for it"),
         ("main.bicep", "output registryName string", "output registryName int", "is no int"),
         ("dev.bicepparam", "param settings", "param setting", "settings: not given"),
         ("dev.bicepparam", "loadYamlContent", "loadYamlText", "loadYamlText: not a known"),

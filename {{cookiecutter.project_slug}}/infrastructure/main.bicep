@@ -22,7 +22,6 @@ var topology = length(environments) > 1 ? 'one-shared' : 'one-per-environment'
 
 // The addresses from which people and agents reach the storage accounts, where they are closed.
 var allowedAddresses = azure.?allowed_addresses ?? []
-var allowedHosts = azure.?allowed_hosts ?? []
 
 // The storage account, the key vault and the registry share one name. It must be globally unique,
 // and fits the shortest limit, 24 characters: a prefix of at most 11, and a hash of 13.
@@ -48,9 +47,7 @@ var team = {
   team: settings.?owner.?team ?? ''
   contact: settings.?owner.?contact ?? ''
 }
-var tags = union(team, {
-  environment: topology == 'one-shared' ? 'shared' : settings.name
-})
+var tags = union(team, { environment: topology == 'one-shared' ? 'shared' : settings.name })
 
 // What models are trained and tested on; and, but for where they are developed, what they meet.
 var containers = topology == 'one-per-environment' && settings.name == 'dev'
@@ -73,15 +70,13 @@ var identities = concat([cluster], endpoints, workflows, watchers)
 // The roles of roles.yml that hold here.
 var scopes = concat(
   containers,
-  ['container_registry', 'data', 'endpoint_identity', 'resource_group', 'storage', 'workspace'],
+  ['container_registry', 'data', 'endpoint_identity', 'queue', 'resource_group', 'secret', 'storage', 'workspace'],
   empty(registryName) ? [] : ['registry'],
   comesAfter ? ['workspace_before'] : []
 )
-var table = any(loadYamlContent('roles.yml'))
-var found = mapValues(table, given => filter(given, role => contains(scopes, role.scope)))
 var roles = mapValues(
-  found,
-  given => filter(given, role => (role.?workspaces ?? topology) == topology && (role.?network ?? network) == network)
+  any(loadYamlContent('roles.yml')),
+  given => filter(given, role => contains(scopes, role.scope) && (role.?workspaces ?? topology) == topology && (role.?network ?? network) == network)
 )
 
 // The one role that has no id yet: its id is made from what is known before it is created.
@@ -203,7 +198,7 @@ module workspace 'modules/workspace.bicep' = {
     location: location
     tags: tags
     names: names
-    allowedHosts: allowedHosts
+    allowedHosts: azure.?allowed_hosts ?? []
     managed: managed
     computeName: azure.compute.name
     containers: containers
@@ -251,13 +246,20 @@ module access 'modules/access.bicep' = {
   dependsOn: [identity, workspace, dataScientist]
 }
 
-module budget 'modules/budget.bicep' = if (azure.?budget != null) {
-  name: 'budget'
+module watch 'modules/watch.bicep' = {
+  name: 'watch'
   scope: group
   params: {
-    budget: azure.?budget ?? {}
-    contact: team.contact
+    location: location
+    tags: tags
+    names: names
+    prefix: prefix
+    uniqueName: uniqueName
+    settings: settings
+    environments: environments
+    roles: roles
   }
+  dependsOn: [workspace]
 }
 
 // The group is every environment's: so the names of what is deployed into it are an environment's.
