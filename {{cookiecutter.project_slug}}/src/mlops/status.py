@@ -2,9 +2,61 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
+from mlops.decisions import Decision
+from mlops.monitoring.alarm import SIGNAL
 from mlops.workspaces import Endpoint, ModelVersion, Workspace
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The state of an environment as JSON holds it, and all decisions there, the oldest first."""
+
+    state: dict[str, Any]
+    decisions: tuple[Decision, ...]
+
+    @property
+    def traffic(self) -> dict[int, int]:
+        """The share of the traffic of each version that has any, in percent."""
+        deployments = (self.state["endpoint"] or {}).get("deployments", [])
+        return {d["version"]: d["traffic"] for d in deployments if d["traffic"]}
+
+    @property
+    def in_use(self) -> dict[str, Any] | None:
+        """The version with most of the traffic, or else the champion."""
+        traffic = self.traffic
+        if not traffic:
+            return self.state["champion"]  # type: ignore[no-any-return]
+        number = max(traffic, key=lambda version: traffic[version])
+        return next((v for v in self.state["versions"] if v["version"] == number), None)
+
+    @property
+    def monitors(self) -> dict[str, Decision]:
+        """The newest result of each signal about the version in use."""
+        number = (self.in_use or {}).get("version")
+        found = {
+            str(decision.facts[SIGNAL]): decision
+            for decision in self.decisions
+            if decision.kind == "monitor"
+            and decision.version == number
+            and SIGNAL in decision.facts
+        }
+        return {signal: found[signal] for signal in sorted(found)}
+
+    @property
+    def newest(self) -> dict[str, Decision]:
+        """The newest decision of each kind, but for the monitors'."""
+        return {d.kind: d for d in self.decisions if d.kind != "monitor"}
+
+    @property
+    def condition(self) -> Literal["fine", "breached", "unknown"]:
+        """Breached if a monitor's or another newest decision is a refusal; unknown without monitor."""
+        monitors = self.monitors
+        if not all(decision.accepted for decision in (*monitors.values(), *self.newest.values())):
+            return "breached"
+        return "fine" if monitors else "unknown"
 
 
 def status_of(workspace: Workspace) -> dict[str, Any]:
@@ -12,11 +64,16 @@ def status_of(workspace: Workspace) -> dict[str, Any]:
 
     And the online `endpoint`: None in an environment that has none.
     """
+    return overview_of(workspace).state
+
+
+def overview_of(workspace: Workspace) -> Overview:
+    """The same, with the decisions."""
     versions = workspace.versions()
     champion = workspace.champion()
     decisions = workspace.decisions()
     online = workspace.environment.serves("online")
-    return {
+    state = {
         "environment": workspace.environment.name,
         # The metrics that the gate looks at.
         "gate": list(workspace.environment.settings.gate.floors),
@@ -25,6 +82,7 @@ def status_of(workspace: Workspace) -> dict[str, Any]:
         "endpoint": _endpoint(workspace.endpoint()) if online else None,
         "last_decision": decisions[-1].record() if decisions else None,
     }
+    return Overview(state, tuple(decisions))
 
 
 def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
