@@ -79,7 +79,7 @@ def parse(name: str, text: str) -> None:
 
 
 # What is whole for all answers.
-WHOLE = ("src/mlops/", "constraints.txt", "infrastructure/roles.yml")
+WHOLE = ("src/mlops/", "constraints.txt", "infrastructure/modules/", "infrastructure/roles.yml")
 
 
 @every_answer
