@@ -15,12 +15,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from mlops.digests import digest_of
 from mlops.errors import UsageError
-from mlops.monitoring.alarm import Alarm
+from mlops.monitoring.alarm import RETRAINING, Alarm
 from mlops.tickets import Board, Ticket
 
 # GitHub's limits are 256 and 65536 characters, Azure DevOps' 255 and a million.
 TITLE, BODY = 250, 50_000
 ENDED = "The alarm has ended: the newest result is accepted, or another version is in use."
+ACCEPTED = "The alarm has ended: a later retraining was accepted, or its model is in use already."
 
 
 class Action(NamedTuple):
@@ -46,15 +47,34 @@ def read_alarms(text: str) -> list[Alarm]:
         ) from None
 
 
-def follow_up(board: Board, alarms: Sequence[Alarm], prefix: str) -> Iterator[Action]:
+def follow_up(
+    board: Board, alarms: Sequence[Alarm], prefix: str, *, of_retraining: bool = False
+) -> Iterator[Action]:
     """Bring the tickets in line with the alarms, and say what was done about each.
+
+    An open ticket of the environment whose alarm is not among them is closed: that of its
+    retraining by who retrains, all others by who monitors. Neither knows the other's alarms.
 
     Args:
         board: where the tickets are.
         alarms: all that there are now.
-        prefix: what the keys of the environment begin with: an open ticket of such a key, whose
-            alarm is not among them, is closed.
+        prefix: what the keys of the environment begin with.
+        of_retraining: whether they are those of the retraining, or those of the monitor.
+
+    Raises:
+        UsageError: they are not.
     """
+    own = written(prefix + RETRAINING)
+
+    def is_ours(key: str) -> bool:
+        return key == own if of_retraining else key.startswith(written(prefix)) and key != own
+
+    for alarm in alarms:
+        if (written(alarm.key) == own) != of_retraining:
+            whose = (
+                "of `mlops monitor`" if of_retraining else "of `mlops retrain`: write --of retrain"
+            )
+            raise UsageError(f"{alarm.key} is an alarm {whose}")
     there: dict[str, Ticket] = {}
     tickets = board.tickets()
     for ticket in tickets:
@@ -73,8 +93,8 @@ def follow_up(board: Board, alarms: Sequence[Alarm], prefix: str) -> Iterator[Ac
             board.update(open_one.number, body, mark)
             yield Action("updated", alarm.key, open_one.number)
     for ticket in tickets:
-        if ticket.key not in now and ticket.key.startswith(written(prefix)):
-            board.close(ticket.number, ENDED)
+        if ticket.key not in now and is_ours(ticket.key):
+            board.close(ticket.number, ACCEPTED if of_retraining else ENDED)
             yield Action("closed", ticket.key, ticket.number)
 
 

@@ -20,6 +20,7 @@ from mlops.data_commands import data_commands
 from mlops.errors import MlopsError, Refused
 from mlops.monitoring_commands import alarms, monitor
 from mlops.options import Env, Every, Json
+from mlops.retraining_commands import retrain
 from mlops.session import session
 from mlops.upkeep import settings_of, update, workspaces
 from mlops.views import say_decision, say_status
@@ -247,6 +248,7 @@ app.add_typer(connect_commands, name="connect")
 app.command(epilog="Example: mlops update --branch")(update)
 app.command(epilog="Example: mlops compare --base origin/main")(compare)
 app.command(epilog="Example: mlops monitor --env prod")(monitor)
+app.command(epilog="Example: mlops retrain --env prod --release")(retrain)
 app.command(epilog="Example: mlops alarms --on github --input alarms.json")(alarms)
 
 

@@ -45,6 +45,10 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
+OF_THE_JOB = ("data_version", "data_window", "retraining")
+"""The tags of a job that a version gets, too: which data it read, and who asked for it."""
+
+
 def register(
     prepared: Path, model: Path, evaluation: Path, contract: Path, environment: Path, decision: Path
 ) -> None:
@@ -156,16 +160,40 @@ def _lineage(
     job = os.environ.get("AZUREML_ROOT_RUN_ID")
     tags = client.get_run(job or run_id).data.tags
     summary = read_json(prepared / "summary.json")
+    until = _newest(prepared, contract)
     return {
         "git_commit": tags.get("git_commit", "unknown"),
         "git_dirty": tags.get("git_dirty", "unknown"),
         "data_digest": summary["data_digest"],
-        **({"data_version": tags["data_version"]} if "data_version" in tags else {}),
+        **{name: tags[name] for name in OF_THE_JOB if name in tags},
+        **({"data_rows": str(summary["rows"])} if "rows" in summary else {}),
+        **({"data_until": until} if until else {}),
         "split": json.dumps(summary["split"]),
         "contract_digest": contract.digest,
         "metrics": json.dumps({k: v and round(v, 6) for k, v in result["metrics"].items()}),
         "job": job or tags.get("mlflow.runName", run_id),
     }
+
+
+def _newest(prepared: Path, contract: Contract) -> str:
+    """The time of the newest row, in ISO 8601 in UTC; empty where the rows have none."""
+    from pyarrow import parquet
+
+    from mlops.validation import instants
+
+    newest = None
+    for name in ("train.parquet", "held_out.parquet"):
+        if contract.timestamp is None or not (prepared / name).is_file():
+            continue
+        file = parquet.ParquetFile(prepared / name)
+        if contract.timestamp not in file.schema_arrow.names:
+            continue
+        for batch in file.iter_batches(columns=[contract.timestamp]):
+            last = instants(batch.column(0).to_pandas()).max()
+            if last == last and (newest is None or last > newest):  # not NaT
+                newest = last
+    # To the microsecond above: no row that was seen is newer.
+    return "" if newest is None else f"{newest.ceil('us').isoformat()}+00:00"
 
 
 def _log_evidence(

@@ -42,6 +42,7 @@ def train(
     data: Path | None = None,
     settings: dict[str, str] | None = None,
     cache: bool = True,
+    tags: dict[str, str] | None = None,
     report: Report,
 ) -> Training:
     """Train, evaluate, and register if the gate accepts.
@@ -50,9 +51,11 @@ def train(
         project: gives the pipelines.
         workspace: where the job runs and the version is registered.
         pipeline_name: a file in `pipelines/`: `training`, or `sweep` for a search.
-        data: a table in place of the registered data version, or of the pipeline's own table.
+        data: a table, or a folder of tables where the pipeline reads one, in place of the registered
+            data version, or of the pipeline's own table.
         settings: other inputs of the pipeline, as text.
         cache: whether unchanged steps are reused.
+        tags: kept in the job's record, such as where `data` comes from.
         report: takes progress.
 
     Raises:
@@ -74,8 +77,7 @@ def train(
     if "environment" in pipeline.inputs:
         values["environment"] = project.environment_file(name)
     if data is not None:
-        if not data.is_file():
-            raise UsageError(f"{data}: there is no such file; give a Parquet or CSV file")
+        _require_table(pipeline, data)
         values["data"] = data.resolve()
     version = None
     if "data" in pipeline.inputs and "data" not in values:
@@ -88,7 +90,7 @@ def train(
         table = Path(inputs["data"])
         inside = table.is_relative_to(project.root)
         report(f"data: {table.relative_to(project.root) if inside else table}")
-    tags = {} if version is None else {"data_version": str(version)}
+    tags = {**(tags or {}), **({} if version is None else {"data_version": str(version)})}
     with workspace.lock():
         job = workspace.submit(pipeline, inputs, cache=cache, report=report, tags=tags)
     folder = job.outputs[DECISION_OUTPUT]
@@ -111,6 +113,15 @@ def data_version(project: Project, workspace: Workspace, pipeline: Pipeline) -> 
     if version and sources and (wrong := list(check_type(sources, pipeline))):
         raise InvalidFile(wrong)
     return version
+
+
+def _require_table(pipeline: Pipeline, data: Path) -> None:
+    spec = pipeline.inputs.get("data")
+    if isinstance(spec, dict) and spec.get("type") == "uri_folder":
+        if not data.is_dir():
+            raise UsageError(f"{data}: there is no such folder; give one of Parquet or CSV files")
+    elif not data.is_file():
+        raise UsageError(f"{data}: there is no such file; give a Parquet or CSV file")
 
 
 def _require_decision(pipeline: Pipeline) -> None:
