@@ -65,8 +65,15 @@ def result(
     )  # fmt: skip
 
 
-def run(workspace: FakeWorkspace) -> Monitoring:
-    return monitor(workspace, report=lambda line: None)  # type: ignore[arg-type]
+def run(workspace: FakeWorkspace, *, ask: bool = True) -> Monitoring:
+    project: Any = find_project(generated())
+    return monitor(project, workspace, ask=ask, report=lambda line: None)  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a project without monitoring/monitor.yml: what is kept and asked is left."""
+    monkeypatch.setattr(act, "load_monitor", lambda project, environment: None)
 
 
 @pytest.fixture
@@ -127,7 +134,7 @@ def test_the_version_in_use_has_most_of_the_traffic_or_is_the_champion(
 def test_where_nothing_is_in_use_there_is_nothing_to_monitor() -> None:
     workspace = FakeWorkspace(champion=None)
     workspace.kept = [result("data_drift", False)]
-    assert run(workspace) == Monitoring(None, (), ())
+    assert run(workspace) == Monitoring(None, None, (), ())
 
 
 def test_the_endpoint_is_asked_where_it_has_traffic(answers: SimpleNamespace) -> None:
@@ -154,7 +161,7 @@ def test_without_traffic_it_is_not_asked_and_an_old_answer_does_not_count(
 def test_who_does_not_ask_sees_no_answer_of_another_time(answers: SimpleNamespace) -> None:
     workspace = FakeWorkspace({"version-1": 100})
     workspace.kept = [result("endpoint", False), result("data_drift", False)]
-    found = monitor(workspace, ask=False, report=lambda line: None)  # type: ignore[arg-type]
+    found = run(workspace, ask=False)
     assert [alarm.key for alarm in found.alarms] == ["churn-model/prod/data_drift"]
     assert len(workspace.kept) == 2
 

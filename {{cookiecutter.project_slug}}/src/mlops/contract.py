@@ -147,6 +147,12 @@ class Contract(Settings):
         }
 
     @property
+    def labels(self) -> dict[str, Column]:
+        """The columns that a table of labels must have: the id, if there is one, and the target."""
+        named = (self.id, self.target)
+        return {name: self.columns[name] for name in named if name is not None}
+
+    @property
     def digest(self) -> str:
         """What identifies this contract: SHA-256 of its content, whatever its layout."""
         content = self.model_dump()

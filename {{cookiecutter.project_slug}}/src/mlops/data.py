@@ -12,7 +12,7 @@ from mlops.digests import digest_of, md5_of
 from mlops.errors import MlopsError, Refused, UsageError
 from mlops.project import Project
 from mlops.samples import kind_of, rows_in, sample_tables
-from mlops.sources import TRAINING, Sources, load_sources, same_data
+from mlops.sources import GROUND_TRUTH, TRAINING, Sources, load_sources, same_data
 from mlops.tables import check_table
 from mlops.workspaces import DataStore, DataVersion, Location, Report, StoredFile, Workspace
 
@@ -88,7 +88,7 @@ def push(project: Project, workspace: Workspace, file: Path, name: str, *, repor
             f"{sources.document.path}:{sources.document.line('assets', name)}: `{name}` lies at "
             f"{target.path}; {file} is a {kind} file: write a path that ends so"
         )
-    rows = check_table(file, load_contract(project.contract))
+    rows = check_table(file, load_contract(project.contract), labels=name == GROUND_TRUTH)
     report(f"{file}: {rows} rows obey the contract")
     store, size = workspace.data(), file.stat().st_size
     with workspace.lock():

@@ -10,7 +10,7 @@ from mlops import batch_acceptance, promotion, release
 from mlops.decisions import Decision
 from mlops.errors import Refused, UsageError
 from mlops.project import Environment, Project
-from mlops.versions import find_version
+from mlops.versions import deployment_name, find_version
 from mlops.workspaces import ModelVersion, Report, Workspace
 
 ORIGIN = re.compile(r"[^/\s]+/\d+")
@@ -146,7 +146,7 @@ def _is_released(target: Workspace, version: ModelVersion) -> bool:
     if not all(version.passed(test) for test in settings.tests):
         return False
     if target.environment.serves("online"):
-        share = target.endpoint().traffic.get(release.deployment_name(version))
+        share = target.endpoint().traffic.get(deployment_name(version))
         return share == 100 and version.passed("rollout")
     champion = target.champion()
     return champion is not None and champion.number == version.number
@@ -236,7 +236,7 @@ def _release(target: Workspace, version: ModelVersion, report: Report) -> Iterat
     ):
         yield batch_acceptance.accept_in_batches(target, version.number, report=report)
     if target.environment.serves("online"):
-        name = release.deployment_name(version)
+        name = deployment_name(version)
         deployed = target.endpoint().deployments.get(name)
         if deployed is None or release.SMOKE_TEST not in deployed.tags:
             yield from release.deploy(target, version.number, report=report)

@@ -24,7 +24,7 @@ from mlops.inference import score_table
 from mlops.probes import request_body
 from mlops.project import Project
 from mlops.status import status_of
-from mlops.versions import contract_of
+from mlops.versions import contract_of, deployment_name
 from mlops.workspaces import ModelVersion, Report, Response, Workspace
 
 # What the second model of the demo is trained with, so that there is a challenger.
@@ -205,7 +205,7 @@ class _Demo:
 
     def _release(self, workspace: Workspace, version: ModelVersion) -> None:
         endpoint = workspace.endpoint()
-        name = release.deployment_name(version)
+        name = deployment_name(version)
         if endpoint.traffic.get(name) == 100:
             self.report(f"{name} has all the traffic of {endpoint.name} already")
             return

@@ -27,6 +27,16 @@ def hour_of(time: datetime.datetime) -> str:
     return time.astimezone(datetime.timezone.utc).strftime("%Y/%m/%d/%H")
 
 
+def hour_from(path: str) -> datetime.datetime | None:
+    """The hour that a file's path below that of a collection says, in UTC; None for another path."""
+    *hours, _ = path.split("/")
+    try:
+        year, month, day, hour = (int(part) for part in hours)
+        return datetime.datetime(year, month, day, hour, tzinfo=datetime.timezone.utc)
+    except ValueError:
+        return None
+
+
 def rows_in_a_record(columns: int) -> int:
     """How many rows of so many columns make one record at most."""
     return max(1, VALUES_IN_A_RECORD // max(1, columns))

@@ -22,6 +22,7 @@ class MonitoringSettings(Settings):
 
     `thresholds` replace single ones of that file: by the name of a signal, with what stands there
     under `metric_thresholds`. A window of fewer than `minimum_rows` rows says nothing.
+    `endpoint` is the one whose requests are watched: `online`, where there is one, or `batch`.
     `significance` is the chance that a signal calls a window breached in which nothing has changed.
     `windows` is how far the report looks back. `error_rate` is the greatest share of requests, and
     `rollout.p95_ms` the latency, that the endpoint may have. With `collect_batches`, tables that are
@@ -34,6 +35,7 @@ class MonitoringSettings(Settings):
     """
 
     thresholds: dict[str, dict[str, float | dict[str, float]]] = Field(default={})
+    endpoint: Literal["online", "batch"] | None = None
     minimum_rows: int = Field(default=50, ge=2)
     significance: float = Field(default=0.01, gt=0, le=0.2)
     windows: int = Field(default=8, ge=1, le=60)

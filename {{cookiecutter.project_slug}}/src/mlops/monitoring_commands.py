@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from mlops.console import Console, relative
 from mlops.errors import Refused, UsageError
 from mlops.options import Json
 from mlops.session import session
@@ -21,29 +22,47 @@ Last = Annotated[Optional[str], typer.Option("--env", help="The environment; def
 def monitor(
     env: Last = None,
     ask: Annotated[
-        bool, typer.Option(help="Ask the endpoint, too, which takes the right to call it.")
+        bool,
+        typer.Option(help="Ask the endpoint, too, and keep the results, which takes more rights."),
     ] = True,
+    at: Annotated[
+        Optional[str], typer.Option(help="The end of the windows, in ISO 8601; default: now.")
+    ] = None,
+    page: Annotated[
+        Optional[Path],
+        typer.Option("--report", help="Where the page goes; default: in .mlops/monitoring."),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Read what the monitors found, ask the endpoint, and say what is an alarm."""
+    """Compare what was collected with what the model was trained on, and say what is an alarm."""
+    from mlops import clock
+    from mlops.files import write_json, write_text
     from mlops.handover import publish, summarize
     from mlops.monitoring import act
-    from mlops.monitoring.alarm import title_of
+    from mlops.monitoring.report.monitor_page import monitor_page
 
     with session(json) as s:
         name = env or s.project.environments[-1]
-        found = act.monitor(s.workspace(name), ask=ask, report=s.console.progress)
+        workspace = s.workspace(name)
+        found = act.monitor(
+            s.project,
+            workspace,
+            ask=ask,
+            at=clock.parse(at, "--at") if at else None,
+            report=s.console.progress,
+        )
         publish(
             {"alarms": [alarm.model_dump() for alarm in found.alarms], "retrain": found.retrain}
         )
         summarize(monitoring_markdown(name, found))
         s.console.result(found.record())
-        for result in found.results:
-            s.console.say(f"{title_of(result)} (seen at {result.time})")
-            for check in result.checks:
-                s.console.say(f"  {check.show()}")
-        if not found.results:
-            s.console.say(f"no monitor has a result in {name}")
+        say_monitoring(s.console, found)
+        if found.result:
+            folder = s.project.state / "monitoring" / name
+            page = page or folder / "report.html"
+            write_text(page, monitor_page(found.result, workspace.decisions()))
+            write_json(folder / "result.json", found.result.model_dump(mode="json"))
+            s.console.say(f"report: {relative(page)}")
         if found.alarms:
             titles = ", ".join(alarm.title for alarm in found.alarms)
             s.console.say(f"retrain: {'yes' if found.retrain else 'no'}")
@@ -53,11 +72,30 @@ def monitor(
         s.console.say("no alarm")
 
 
+def say_monitoring(console: Console, found: Monitoring) -> None:
+    """A line per signal, and below it what is wrong, or why it says nothing."""
+    from mlops.monitoring.alarm import title_of
+
+    for result in found.results:
+        console.say(f"{title_of(result)} (seen at {result.time})")
+        for check in result.checks:
+            console.say(f"  {check.show()}")
+    if found.result:
+        for signal in found.result.signals:
+            if signal.state == "unknown":
+                console.say(f"{signal.name} says nothing: {signal.note}")
+        for problem in found.result.problems:
+            console.say(f"note: {problem}")
+    elif not found.results:
+        console.say("no monitor has a result")
+
+
 def alarms(
     on: Annotated[str, typer.Option(help="Where the tickets are: github or azure-devops.")],
     input_: Annotated[
-        str, typer.Option("--input", help="The list that `mlops monitor` published; - reads it.")
+        str, typer.Option("--input", help="The list that was published; - reads it.")
     ],
+    of: Annotated[str, typer.Option(help="Whose alarms they are: monitor or retrain.")] = "monitor",
     env: Last = None,
     json: Json = False,
 ) -> None:
@@ -69,11 +107,15 @@ def alarms(
     with session(json) as s:
         if on not in ("github", "azure-devops"):
             raise UsageError(f"--on {on}: write github or azure-devops")
+        if of not in ("monitor", "retrain"):
+            raise UsageError(f"--of {of}: write monitor or retrain")
         environment = s.project.environment(env or s.project.environments[-1])
         found = followed.read_alarms(_read(input_))
         board = board_of("github" if on == "github" else "azure-devops", s.project.root)
         done = []
-        for action in followed.follow_up(board, found, key_prefix_of(environment)):
+        for action in followed.follow_up(
+            board, found, key_prefix_of(environment), of_retraining=of == "retrain"
+        ):
             done.append(action)
             number = f" #{action.number}" if action.number is not None else ""
             s.console.say(f"{action.done}{number}: {action.key}")

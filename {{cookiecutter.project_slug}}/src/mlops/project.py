@@ -57,6 +57,12 @@ class Environment:
         return name
 
     @property
+    def watched_endpoint(self) -> EndpointKind:
+        """The endpoint whose requests are monitored: that of the settings, or else the online one."""
+        online: EndpointKind = "online" if self.serves("online") else "batch"
+        return self.settings.monitoring.endpoint or online
+
+    @property
     def rollout(self) -> RolloutSettings:
         """How the traffic of its online endpoint moves.
 

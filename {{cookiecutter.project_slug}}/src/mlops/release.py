@@ -9,7 +9,7 @@ from mlops.acceptance import acceptance_test
 from mlops.decisions import Check, Decision, refusal
 from mlops.errors import MlopsError, Refused
 from mlops.probes import smoke_test, traffic_test
-from mlops.versions import contract_of, decide, digest_check, find_version
+from mlops.versions import contract_of, decide, deployment_name, digest_check, find_version
 from mlops.workspaces import Endpoint, ModelVersion, Report, Workspace
 
 # Tags of an endpoint: the deployment to go back to; and, while a rollout goes on, the one to go
@@ -18,11 +18,6 @@ PREVIOUS = "previous_deployment"
 BEFORE_THAT = "deployment_before_that"
 SMOKE_TEST = "smoke_test"
 Outcome = Literal["passed", "failed", "rolled back"]
-
-
-def deployment_name(version: ModelVersion) -> str:
-    """The name of a version's deployment; the same version always has the same."""
-    return f"version-{version.number}"
 
 
 def deploy(
@@ -193,6 +188,7 @@ def rollout(workspace: Workspace, number: int | None = None, *, report: Report) 
                 workspace.delete_deployment(other)
         # Last: a rollout that is marked as passed has nothing left to do.
         _mark(workspace, version, "passed")
+        _watch(workspace, version, report)
     return decision
 
 
@@ -258,9 +254,21 @@ def rollback(workspace: Workspace, *, report: Report) -> Decision:
             deployment=previous, before=", ".join(failed),
         )  # fmt: skip
         workspace.keep(decision)
+        _watch(workspace, back_to, report)
     if not decision.accepted:
         raise MlopsError(refusal(f"{previous} has the traffic again but failed its test", decision))
     return decision
+
+
+def _watch(workspace: Workspace, version: ModelVersion, report: Report) -> None:
+    """Let the workspace's own monitor follow the traffic, which stays where it is in any case."""
+    try:
+        workspace.watch(version, report)
+    except MlopsError as error:
+        report(
+            f"the workspace's monitor does not watch {version} yet: {error}; run "
+            f"`mlops workspaces apply --env {workspace.environment.name}`"
+        )
 
 
 def _to_release(workspace: Workspace, number: int | None) -> ModelVersion:

@@ -58,7 +58,7 @@ def sample_tables(
     for name, stream in tables:
         with stream:
             try:
-                for batch in _batches(name, stream):
+                for batch in batches_of(name, stream):
                     sample.add(name, batch)
                     progress(sample.seen)
             except pa.ArrowException as error:
@@ -145,8 +145,15 @@ class _Sample:
         self._pieces, self._kept = [(numbers, places, rows.combine_chunks())], len(numbers)
 
 
-def _batches(name: str, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
-    """The rows of a table, piece by piece; at least one piece, which may be empty."""
+def batches_of(name: str, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
+    """The rows of a table, piece by piece; at least one piece, which may be empty.
+
+    Those of a CSV file are texts, as they stand there.
+
+    Raises:
+        UsageError: its name ends in neither .parquet nor .csv.
+        pyarrow.ArrowException: it is no such table.
+    """
     import pyarrow as pa
 
     if kind_of(name) == ".parquet":

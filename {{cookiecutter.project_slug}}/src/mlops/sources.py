@@ -18,6 +18,9 @@ from mlops.workspaces import Location
 TRAINING = "training"
 """The data asset that `mlops train` reads."""
 
+GROUND_TRUTH = "ground_truth"
+"""The data asset with the labels of what was predicted: tables with the id and the target."""
+
 AssetName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$")]
 
 

@@ -26,8 +26,8 @@ def read_table(path: Path, contract: Contract) -> pd.DataFrame:
     return pd.concat(iterate_table(path, contract), ignore_index=True)
 
 
-def check_table(path: Path, contract: Contract) -> int:
-    """Check a table of any size that is to be trained on; the number of its rows.
+def check_table(path: Path, contract: Contract, *, labels: bool = False) -> int:
+    """Check a table of any size that is to be trained on, or of labels; the number of its rows.
 
     Raises:
         UsageError: there is no such file, or it is not a table.
@@ -35,7 +35,7 @@ def check_table(path: Path, contract: Contract) -> int:
     """
     from mlops.validation import TableCheck
 
-    check = TableCheck(contract, target=True)
+    check = TableCheck(contract, target=True, labels=labels)
     for piece in iterate_table(path, contract):
         check.check(piece)
     check.close()

@@ -33,6 +33,11 @@ def find_version(workspace: Workspace, number: int | None) -> ModelVersion:
     raise UsageError(f"{name} has no model version {number}; it has: {known}")
 
 
+def deployment_name(version: ModelVersion) -> str:
+    """The name of a version's deployment; the same version always has the same."""
+    return f"version-{version.number}"
+
+
 def contract_of(workspace: Workspace, version: ModelVersion) -> Contract:
     """The contract that a version was trained with and is served with."""
     return load_contract(workspace.files(version) / "model" / "contract.yml")

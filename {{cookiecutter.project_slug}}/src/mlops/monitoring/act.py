@@ -1,19 +1,28 @@
-"""The monitoring stage: what the monitors found, whether the endpoint answers, and who must know.
+"""The monitoring stage: what the version in use is given and answers, compared, and who must know.
 
-A monitor keeps its result as a decision of kind `monitor` about the version that it looked at, with
-its name as the fact `signal`. A result that was not accepted is an alarm.
+`monitoring/monitor.yml` says what is compared. The result of each signal is a decision of kind
+`monitor` about the version, with the signal's name as a fact; one that is not accepted is an alarm.
 """
 
 from __future__ import annotations
 
+import datetime
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from mlops import clock
 from mlops.decisions import Check, Decision
 from mlops.errors import MlopsError, UsageError
-from mlops.monitoring.alarm import SIGNAL, Alarm, alarm_of
+from mlops.monitoring.alarm import SIGNAL, SIGNAL_TYPE, Alarm, alarm_of
+from mlops.monitoring.compute import Computation
+from mlops.monitoring.definition import DataWindow, Monitor, load_monitor
+from mlops.monitoring.health import health_of
+from mlops.monitoring.results import FeatureResult, HealthResult, MonitorResult, SignalResult
+from mlops.monitoring.windows import spans_of
 from mlops.probes import live_test
-from mlops.versions import contract_of, decide, find_version
+from mlops.project import Project
+from mlops.versions import contract_of, decide, deployment_name, find_version
 from mlops.workspaces import ModelVersion, Report, Workspace
 
 ENDPOINT = "endpoint"
@@ -21,9 +30,13 @@ ENDPOINT = "endpoint"
 
 @dataclass(frozen=True)
 class Monitoring:
-    """The newest result of each signal about the version in use, and the alarms."""
+    """What was found about the version in use, a decision per signal, and the alarms.
+
+    `result` is None where there is no version in use, or no `monitoring/monitor.yml`.
+    """
 
     version: ModelVersion | None
+    result: MonitorResult | None
     results: tuple[Decision, ...]
     alarms: tuple[Alarm, ...]
 
@@ -36,39 +49,96 @@ class Monitoring:
         """The result as JSON holds it."""
         return {
             "version": self.version.number if self.version else None,
+            "state": self.result.state if self.result else "unknown",
             "results": [result.record() for result in self.results],
             "alarms": [alarm.model_dump() for alarm in self.alarms],
             "retrain": self.retrain,
+            "monitor": self.result.model_dump(mode="json") if self.result else None,
         }
 
 
-def monitor(workspace: Workspace, *, ask: bool = True, report: Report) -> Monitoring:
-    """Read what the monitors found about the version in use, and ask the endpoint.
+def monitor(
+    project: Project,
+    workspace: Workspace,
+    *,
+    ask: bool = True,
+    at: datetime.datetime | None = None,
+    report: Report,
+) -> Monitoring:
+    """Compare what was collected of the version in use with its reference, and ask the endpoint.
 
-    Without `ask`, nothing is asked and nothing is written: the right to read is enough. What the
-    endpoint answered earlier does not count then.
-    What was found about an older version says nothing about the one that replaced it.
+    A signal about which the data say nothing keeps the verdict that was last kept about this
+    version: an empty window ends no alarm. What was found about an older version says nothing about
+    the one that replaced it.
+
+    Args:
+        project: gives the monitor's definition.
+        workspace: that of the environment to look at.
+        ask: ask the endpoint, too, and keep the results. Without it nothing is written: the right
+            to read is enough.
+        at: the end of the windows, in UTC; default: now.
+        report: takes progress.
 
     Raises:
+        InvalidFile: the definition, or a threshold of the environment, is wrong.
         MlopsError: the workspace cannot be read.
     """
+    at = at or clock.now()
     version, has_traffic = version_in_use(workspace)
     if version is None:
         report(f"{workspace.environment.name} has no version in use: there is nothing to monitor")
-        return Monitoring(None, (), ())
+        return Monitoring(None, None, (), ())
+    definition = load_monitor(project, workspace.environment)
+    result = None
+    if definition is None:
+        report("there is no monitoring/monitor.yml: only the endpoint is looked at")
+    else:
+        result = compute(project, workspace, version, definition, at, report)
+    asked = None
     if ask and has_traffic:
         report(f"asking the endpoint, which serves {version} ...")
-        workspace.keep(ask_endpoint(workspace, version))
-    newest: dict[str, Decision] = {}
-    for decision in workspace.decisions("monitor"):
-        signal = decision.facts.get(SIGNAL)
-        if not isinstance(signal, str) or decision.version != version.number:
-            continue
-        if signal != ENDPOINT or (ask and has_traffic):
-            newest[signal] = decision
+        asked = ask_endpoint(workspace, version)
+    found = list(_decisions(workspace, version, result, asked))
+    silent = _names_without_alert(result)
+    if ask:
+        for decision in found:
+            workspace.keep(decision)
+    newest = {str(d.facts[SIGNAL]): d for d in (*_kept(workspace, version), *found)}
     results = tuple(newest[signal] for signal in sorted(newest))
-    alarms = tuple(alarm_of(workspace.environment, version, r) for r in results if not r.accepted)
-    return Monitoring(version, results, alarms)
+    alarms = tuple(
+        alarm_of(workspace.environment, version, each)
+        for each in results
+        if not each.accepted and each.facts[SIGNAL] not in silent
+    )
+    return Monitoring(version, result, results, alarms)
+
+
+def compute(
+    project: Project,
+    workspace: Workspace,
+    version: ModelVersion,
+    definition: Monitor,
+    at: datetime.datetime,
+    report: Report,
+) -> MonitorResult:
+    """All that the monitor's signals and the endpoint's log say of a version; writes nothing."""
+    environment = workspace.environment
+    settings = environment.settings.monitoring
+    kind = environment.watched_endpoint
+    where = environment.endpoint(kind), deployment_name(version)
+    computation = Computation(project, workspace, version, definition, where, at, report)
+    signals = tuple(computation.signals())
+    health = None
+    if environment.serves("online"):
+        size = definition.window(next(iter(definition.signals.values()))).lookback_window_size
+        window = DataWindow(lookback_window_size=size)
+        health = health_of(workspace, spans_of(window, at, settings.windows))
+    return MonitorResult(
+        environment=environment.name, model=version.name, version=version.number,
+        origin=version.origin, endpoint=where[0], deployment=where[1], made=at,
+        minimum_rows=settings.minimum_rows, significance=settings.significance,
+        signals=signals, health=health, problems=computation.problems(),
+    )  # fmt: skip
 
 
 def version_in_use(workspace: Workspace) -> tuple[ModelVersion | None, bool]:
@@ -82,15 +152,67 @@ def version_in_use(workspace: Workspace) -> tuple[ModelVersion | None, bool]:
     return workspace.champion(), False
 
 
-def ask_endpoint(workspace: Workspace, version: ModelVersion) -> Decision:
-    """Whether the endpoint answers clients, as a result of the signal `endpoint`."""
+def ask_endpoint(workspace: Workspace, version: ModelVersion) -> tuple[Check, ...]:
+    """Whether the endpoint answers clients."""
     contract = contract_of(workspace, version)
     try:
-        checks = live_test(workspace, contract)
+        return live_test(workspace, contract)
     except UsageError:
         raise
     except (MlopsError, OSError) as error:
-        checks = (
-            Check(rule="the endpoint is reached", value="no", passed=False, detail=str(error)),
-        )
-    return decide(workspace, "monitor", version, checks, **{SIGNAL: ENDPOINT})
+        return (Check(rule="the endpoint is reached", value="no", passed=False, detail=str(error)),)
+
+
+def checks_of(signal: SignalResult) -> tuple[Check, ...]:
+    """A signal as checks: one for each metric that is breached, and one for all that are not."""
+    failed = [check for feature in signal.breached for check in _breached(feature)]
+    fine = [feature for feature in signal.features if feature.state == "fine"]
+    if not fine:
+        return tuple(failed)
+    worst = "; ".join(f"{m.name} {m.value:.4g}" for m in fine[0].metrics if m.value is not None)
+    named = fine[0].name or "the model"
+    detail = f"{named}: {worst}" if len(fine) == 1 and worst else f"{signal.production_rows} rows"
+    rule = "within the thresholds" if failed or len(fine) > 1 else "within its thresholds"
+    return (*failed, Check(rule=rule, value=float(len(fine)), passed=True, detail=detail))
+
+
+def _breached(feature: FeatureResult) -> Iterator[Check]:
+    for metric in feature.metrics:
+        if metric.breached:
+            where = f"{feature.name}: " if feature.name else ""
+            chance = "" if metric.p_value is None else f"p = {metric.p_value:.2g}"
+            yield Check(
+                rule=f"{where}{metric.name}", value=metric.value, limit=metric.threshold,
+                comparison=metric.comparison, passed=False,
+                detail="; ".join(filter(None, (chance, feature.note))),
+            )  # fmt: skip
+
+
+def _decisions(
+    workspace: Workspace,
+    version: ModelVersion,
+    result: MonitorResult | None,
+    asked: tuple[Check, ...] | None,
+) -> Iterator[Decision]:
+    for signal in result.signals if result else ():
+        if checks := checks_of(signal):
+            yield decide(
+                workspace, "monitor", version, checks,
+                **{SIGNAL: signal.name, SIGNAL_TYPE: signal.type},
+            )  # fmt: skip
+    health: HealthResult | None = result.health if result else None
+    checks = (*(health.checks if health else ()), *(asked or ()))
+    if checks:
+        yield decide(workspace, "monitor", version, checks, **{SIGNAL: ENDPOINT})
+
+
+def _kept(workspace: Workspace, version: ModelVersion) -> Iterator[Decision]:
+    """What was kept about the version. Whether the endpoint answered counts for its moment only."""
+    for decision in workspace.decisions("monitor"):
+        signal = decision.facts.get(SIGNAL)
+        if isinstance(signal, str) and decision.version == version.number and signal != ENDPOINT:
+            yield decision
+
+
+def _names_without_alert(result: MonitorResult | None) -> set[str]:
+    return {signal.name for signal in result.signals if not signal.alert} if result else set()

@@ -13,6 +13,12 @@ from mlops.workspaces import ModelVersion
 SIGNAL = "signal"
 """The fact of a decision of kind `monitor` that names what it is about."""
 
+SIGNAL_TYPE = "type"
+"""The fact with the signal's type; a signal without one has the type that its name says."""
+
+RETRAINING = "retraining"
+"""The last part of the key of the alarm that a refused challenger is; no signal has that name."""
+
 # An alarm travels through an environment variable, which holds 128 kB.
 CHECKS_SHOWN = 20
 CHARACTERS_OF_A_CHECK = 300
@@ -50,7 +56,8 @@ def alarm_of(environment: Environment, version: ModelVersion, result: Decision) 
     """The alarm that a result about a version is, which was not accepted."""
     signal = str(result.facts[SIGNAL])
     failed = [check for check in result.checks if not check.passed]
-    retrain = signal in environment.settings.retraining.signals
+    kind = result.facts.get(SIGNAL_TYPE, signal)
+    retrain = kind in environment.settings.retraining.signals
     return Alarm(
         key=key_prefix_of(environment) + signal,
         title=f"{environment.name}: {signal}",

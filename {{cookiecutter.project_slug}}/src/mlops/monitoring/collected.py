@@ -68,13 +68,13 @@ class Reading:
         location = Location(events.DATASTORE, self.folder, "uri_folder")
         first, last = naive(start), naive(end)
         hour = None
-        for file in self.store.files(location):
-            found = _hour_of(file.name)
+        for name in self.store.names(location):
+            found = events.hour_from(name)
             if found is None or not (start - 2 * HOUR < found < end + HOUR):
                 continue
             if found != hour:
                 hour, self._seen = found, set()
-            with self.store.open(location.file(file.name)) as stream:
+            with self.store.open(location.file(name)) as stream:
                 for piece in self._pieces(stream):
                     inside = (piece.times >= first) & (piece.times < last)
                     if inside.all():
@@ -138,7 +138,6 @@ class Reading:
     def _line_by_line(self, block: bytes) -> Piece:
         """The same for lines that are half-written, or whose values have other types."""
         import numpy as np
-        import pyarrow as pa
 
         times: list[Any] = []
         found: list[dict[str, Any]] = []
@@ -175,10 +174,15 @@ class Reading:
 
 
 def reading_of(
-    store: DataStore, endpoint: str, deployment: str, collection: str, columns: dict[str, Column]
+    store: DataStore,
+    endpoint: str,
+    deployment: str,
+    collection: str,
+    columns: dict[str, Column],
+    whole: frozenset[str] = frozenset(),
 ) -> Reading:
     """The collection of a deployment, of which only these columns are read."""
-    return Reading(store, events.folder_of(endpoint, deployment, collection), columns)
+    return Reading(store, events.folder_of(endpoint, deployment, collection), columns, whole)
 
 
 def _blocks(stream: BinaryIO) -> Iterator[bytes]:
@@ -219,16 +223,6 @@ def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
     except (pa.ArrowException, OverflowError):
         texts = [v if v is None or isinstance(v, str) else json.dumps(v) for v in values]
         return pa.array(texts, pa.string())
-
-
-def _hour_of(name: str) -> datetime.datetime | None:
-    """The hour that a file's path begins with; None for a file that lies elsewhere."""
-    parts = name.split("/")
-    try:
-        year, month, day, hour = (int(part) for part in parts[:4])
-        return datetime.datetime(year, month, day, hour, tzinfo=datetime.timezone.utc)
-    except ValueError:
-        return None
 
 
 def naive(time: datetime.datetime) -> Any:

@@ -32,27 +32,33 @@ def kind_of(column: Column) -> Kind | None:
 
 @dataclass
 class ColumnProfile:
-    """What was in a column: how many rows, nulls, values of a wrong type, and which values."""
+    """What was in a column: how many rows, nulls, values of a wrong type, and which values.
+
+    The values are in `numbers` or in `categories`, by the kind.
+    """
 
     kind: Kind
     boolean: bool = False
     rows: int = 0
     nulls: int = 0
     errors: int = 0
-    values: Numbers | Categories = field(init=False)
+    numbers: Numbers = field(default_factory=Numbers)
+    categories: Categories = field(default_factory=Categories)
 
-    def __post_init__(self) -> None:
-        self.values = Numbers() if self.kind == "numerical" else Categories()
+    @property
+    def count(self) -> int:
+        """How many values of the right type there are."""
+        return self.numbers.count if self.kind == "numerical" else self.categories.count
 
     def add(self, column: pa.Array) -> None:
         """Look at n values of any type."""
         self.rows += len(column)
-        if isinstance(self.values, Numbers):
+        if self.kind == "numerical":
             numbers, nulls, errors = to_numbers(column)
-            self.values.add(numbers)
+            self.numbers.add(numbers)
         else:
             counts, nulls, errors = to_categories(column, boolean=self.boolean)
-            self.values.add(counts)
+            self.categories.add(counts)
         self.nulls += nulls
         self.errors += errors
 

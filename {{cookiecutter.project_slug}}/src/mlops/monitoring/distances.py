@@ -32,7 +32,7 @@ def shared_edges(reference: Numbers, production: Numbers) -> Array:
     if low == high:
         return np.array([low, low + max(abs(low) * 0.01, 1e-9)])
     bins = math.ceil(math.log2(min(reference.count, production.count)) + 1)
-    edges: Array = np.linspace(low, high, max(bins, 1) + 1)
+    edges: Array = np.linspace(low, high, max(bins, 1) + 1).astype("float64")
     return edges
 
 

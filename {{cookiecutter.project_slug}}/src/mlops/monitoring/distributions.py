@@ -7,7 +7,7 @@ batches, whatever its size.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,7 +89,7 @@ class Numbers:
 
         first = np.searchsorted(self.values, low, side="left")
         last = np.searchsorted(self.values, high, side="right")
-        return int(round(float(self.weights[:first].sum() + self.weights[last:].sum())))
+        return round(float(self.weights[:first].sum() + self.weights[last:].sum()))
 
     def _fold(self, values: Array, weights: Array, count: int, mean: float, squares: float) -> None:
         import numpy as np

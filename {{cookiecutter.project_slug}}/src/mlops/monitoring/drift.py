@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from mlops.contract import Column
 from mlops.monitor_settings import MonitoringSettings
 from mlops.monitoring.columns import ColumnProfile, TableProfile
-from mlops.monitoring.definition import AT_LEAST, Signal
+from mlops.monitoring.definition import AT_LEAST, Signal, is_beyond
 from mlops.monitoring.distances import categorical_distance, numerical_distance, shared_edges
-from mlops.monitoring.distributions import Categories, Numbers
-from mlops.monitoring.results import Distribution, FeatureResult, MetricResult, Point, State
+from mlops.monitoring.distributions import Numbers
+from mlops.monitoring.results import Distribution, FeatureResult, MetricResult, Point, state_of
 from mlops.monitoring.significance import holm, of_categories, of_numbers
 from mlops.monitoring.windows import Span
 
@@ -73,28 +73,17 @@ def charts(reference: ColumnProfile | None, production: ColumnProfile | None) ->
     """The distributions of a column here and there, with the same bins or labels."""
     if reference is None or production is None:
         return Charts()
-    here, there = production.values, reference.values
-    if isinstance(here, Numbers) and isinstance(there, Numbers):
-        if not there.count or not here.count:
-            return Charts(
-                _summary(reference, _edges_of(there)), _summary(production, _edges_of(here))
-            )
-        edges = shared_edges(there, here)
-        return Charts(_summary(reference, edges), _summary(production, edges))
-    if isinstance(here, Categories) and isinstance(there, Categories):
-        names, before, now = there.aligned(here)
+    if production.kind == "categorical":
+        names, before, now = reference.categories.aligned(production.categories)
         return Charts(
             _shares(reference, names, before, before + now),
             _shares(production, names, now, before + now),
         )
-    return Charts()
-
-
-def names_of(values: Sequence[str]) -> str:
-    """Some values, for a note."""
-    shown = ", ".join(f"`{value[:40]}`" for value in values[:NAMES_SHOWN])
-    more = len(values) - NAMES_SHOWN
-    return f"{shown} and {more} more" if more > 0 else shown
+    there, here = reference.numbers, production.numbers
+    if not there.count or not here.count:
+        return Charts(_bins(reference, _edges_of(there)), _bins(production, _edges_of(here)))
+    edges = shared_edges(there, here)
+    return Charts(_bins(reference, edges), _bins(production, edges))
 
 
 def _silence(
@@ -112,35 +101,29 @@ def _silence(
     if not production.rows:
         return "nothing was collected in this window"
     profile = production.columns[name]
-    if not profile.values.count:
+    if not profile.count:
         what = "its values have another type" if profile.errors else "no row has a value"
         return f"{what}; see data_quality"
-    if profile.values.count < settings.minimum_rows:
-        return f"{profile.values.count} values in this window, {settings.minimum_rows} are needed"
-    if reference is None or not reference.values.count:
+    if profile.count < settings.minimum_rows:
+        return f"{profile.count} values in this window, {settings.minimum_rows} are needed"
+    if reference is None or not reference.count:
         return "the reference has no value"
-    if reference.values.count < settings.minimum_rows:
-        return (
-            f"{reference.values.count} values in the reference, {settings.minimum_rows} are needed"
-        )
+    if reference.count < settings.minimum_rows:
+        return f"{reference.count} values in the reference, {settings.minimum_rows} are needed"
     return ""
 
 
 def _chance(reference: ColumnProfile, production: ColumnProfile) -> float:
-    here, there = production.values, reference.values
-    if isinstance(here, Numbers) and isinstance(there, Numbers):
-        return of_numbers(there, here)
-    assert isinstance(here, Categories) and isinstance(there, Categories)
-    return of_categories(there, here)
+    if production.kind == "numerical":
+        return of_numbers(reference.numbers, production.numbers)
+    return of_categories(reference.categories, production.categories)
 
 
 def distance_of(metric: str, reference: ColumnProfile, production: ColumnProfile) -> float:
     """A metric of drift between two profiles of a column, with a value each."""
-    here, there = production.values, reference.values
-    if isinstance(here, Numbers) and isinstance(there, Numbers):
-        return numerical_distance(metric, there, here)
-    assert isinstance(here, Categories) and isinstance(there, Categories)
-    return categorical_distance(metric, there, here)
+    if production.kind == "numerical":
+        return numerical_distance(metric, reference.numbers, production.numbers)
+    return categorical_distance(metric, reference.categories, production.categories)
 
 
 def _result(
@@ -157,59 +140,58 @@ def _result(
     points = []
     for span, profile in history:
         then = profile.columns[name]
-        enough = then.values.count >= settings.minimum_rows
+        enough = then.count >= settings.minimum_rows
         values = {
             metric: distance_of(metric, before, then) if enough else None for metric in thresholds
         }
         points.append(Point(start=span.start, end=span.end, rows=profile.rows, values=values))
     metrics = []
     for metric, threshold in thresholds.items():
-        value = points[-1].values[metric]
-        assert value is not None
-        at_least = metric in AT_LEAST
-        beyond = value < threshold if at_least else value > threshold
+        value = distance_of(metric, before, now)
         metrics.append(
             MetricResult(
                 name=metric, value=value, threshold=threshold, p_value=chance,
-                comparison="at least" if at_least else "at most",
-                breached=beyond and chance < settings.significance,
+                comparison="at least" if metric in AT_LEAST else "at most",
+                breached=is_beyond(metric, value, threshold) and chance < settings.significance,
             )
         )  # fmt: skip
     return FeatureResult(
         name=name, kind=before.kind, unit=column.unit, metrics=tuple(metrics),
-        state=_state_of(metrics), note=_peculiar(before, now), history=tuple(points),
+        state=state_of(breached=any(m.breached for m in metrics), known=bool(metrics)), note=_peculiar(before, now), history=tuple(points),
         **charts(before, now)._asdict(),
     )  # fmt: skip
 
 
-def _state_of(metrics: Sequence[MetricResult]) -> State:
-    if not metrics:
-        return "unknown"
-    return "breached" if any(metric.breached for metric in metrics) else "fine"
-
-
 def _peculiar(reference: ColumnProfile, production: ColumnProfile) -> str:
     """What a person should know of a column, besides its metrics."""
-    here, there = production.values, reference.values
-    if isinstance(here, Numbers) and isinstance(there, Numbers):
-        if here.minimum == here.maximum:
-            also = ", as in the reference" if there.minimum == there.maximum else ""
-            return f"every value is {here.minimum:g}{also}"
-        if there.minimum == there.maximum:
-            return f"in the reference, every value is {there.minimum:g}"
-    if isinstance(here, Categories) and isinstance(there, Categories):
-        if new := here.unknown_to(there):
-            return f"new: {names_of(sorted(new, key=lambda value: -new[value]))}"
+    if production.kind == "categorical":
+        return new_categories(reference, production)
+    there, here = reference.numbers, production.numbers
+    if here.minimum == here.maximum:
+        also = ", as in the reference" if there.minimum == there.maximum else ""
+        return f"every value is {here.minimum:g}{also}"
+    if there.minimum == there.maximum:
+        return f"in the reference, every value is {there.minimum:g}"
     return ""
+
+
+def new_categories(reference: ColumnProfile, production: ColumnProfile) -> str:
+    """The categories that the reference does not have, for a note; empty where there is none."""
+    new = production.categories.unknown_to(reference.categories)
+    if not new or production.kind != "categorical":
+        return ""
+    names = sorted(new, key=lambda value: -new[value])
+    shown = ", ".join(f"`{name[:40]}`" for name in names[:NAMES_SHOWN])
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return f"new: {shown}{more}"
 
 
 def _edges_of(values: Numbers) -> Array | None:
     return shared_edges(values, values) if values.count else None
 
 
-def _summary(profile: ColumnProfile, edges: Array | None) -> Distribution:
-    values = profile.values
-    assert isinstance(values, Numbers)
+def _bins(profile: ColumnProfile, edges: Array | None) -> Distribution:
+    values = profile.numbers
     if edges is None or not values.count:
         return Distribution(rows=profile.rows, nulls=profile.nulls)
     shares = values.counts(edges) / values.count

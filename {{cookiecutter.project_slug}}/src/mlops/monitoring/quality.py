@@ -13,9 +13,8 @@ from mlops.contract import Column
 from mlops.monitor_settings import MonitoringSettings
 from mlops.monitoring.columns import ColumnProfile, TableProfile
 from mlops.monitoring.definition import Signal
-from mlops.monitoring.distributions import Categories, Numbers
-from mlops.monitoring.drift import History, charts, names_of
-from mlops.monitoring.results import FeatureResult, MetricResult, Point
+from mlops.monitoring.drift import History, charts, new_categories
+from mlops.monitoring.results import FeatureResult, MetricResult, Point, state_of
 from mlops.monitoring.significance import holm, of_rate
 
 NULLS, ERRORS, OUTSIDE = "null_value_rate", "data_type_error_rate", "out_of_bounds_rate"
@@ -91,7 +90,7 @@ def _result(
     )  # fmt: skip
     return FeatureResult(
         name=name, kind=before.kind, unit=column.unit, metrics=tuple(metrics), history=points,
-        state="breached" if breached else "fine" if chances else "unknown",
+        state=state_of(breached=breached, known=bool(chances)),
         note=_note(before, now, window.rows, settings),
         **charts(before, now)._asdict(),
     )  # fmt: skip
@@ -114,13 +113,11 @@ def _found(metric: str, reference: ColumnProfile, production: ColumnProfile) -> 
 
 def outside(reference: ColumnProfile, production: ColumnProfile) -> int:
     """How many values are beyond the range, or none of the categories, of the reference."""
-    here, there = production.values, reference.values
-    if not there.count:
+    if not reference.count:
         return 0
-    if isinstance(here, Numbers) and isinstance(there, Numbers):
-        return here.outside(there.minimum, there.maximum)
-    assert isinstance(here, Categories) and isinstance(there, Categories)
-    return sum(here.unknown_to(there).values())
+    if production.kind == "numerical":
+        return production.numbers.outside(reference.numbers.minimum, reference.numbers.maximum)
+    return sum(production.categories.unknown_to(reference.categories).values())
 
 
 def _normal(metric: str, threshold: float, column: Column, reference: ColumnProfile) -> float:
@@ -132,13 +129,12 @@ def _normal(metric: str, threshold: float, column: Column, reference: ColumnProf
     """
     if metric == NULLS and column.nullable:
         return max(threshold, (reference.nulls + 1) / (reference.rows + 2))
-    values = reference.values
-    if metric != OUTSIDE or not values.count:
+    if metric != OUTSIDE or not reference.count:
         return threshold
-    if isinstance(values, Numbers):
-        return threshold + 2 / (values.count + 1)
-    once = sum(1 for count in values.counts.values() if count == 1)
-    return threshold + once / values.count
+    if reference.kind == "numerical":
+        return threshold + 2 / (reference.count + 1)
+    once = sum(1 for count in reference.categories.counts.values() if count == 1)
+    return threshold + once / reference.count
 
 
 def _metric(
@@ -166,10 +162,6 @@ def _note(
         return f"{rows} rows in this window, {settings.minimum_rows} are needed"
     if production.nulls == production.rows:
         return "no row has a value: the column is missing, or always null"
-    if production.errors and not production.values.count:
+    if production.errors and not production.count:
         return "every value has another type than data/contract.yml says"
-    here, there = production.values, reference.values
-    if isinstance(here, Categories) and isinstance(there, Categories):
-        if new := here.unknown_to(there):
-            return f"new: {names_of(sorted(new, key=lambda value: -new[value]))}"
-    return ""
+    return new_categories(reference, production)

@@ -13,6 +13,14 @@ from mlops.monitor_settings import MonitorSignal
 State = Literal["fine", "breached", "unknown"]
 """`unknown`: the data say nothing, and the note says why."""
 
+
+def state_of(*, breached: bool, known: bool) -> State:
+    """The state of what was looked at."""
+    if breached:
+        return "breached"
+    return "fine" if known else "unknown"
+
+
 FeatureKind = Literal["numerical", "categorical", ""]
 
 

@@ -207,6 +207,9 @@ class DataStore(Protocol):
     def files(self, location: Location) -> list[StoredFile]:
         """What lies there, in order of name; nothing where nothing does."""
 
+    def names(self, location: Location) -> list[str]:
+        """The names of the files below a folder, in order; `files` says more, and takes longer."""
+
     def upload(self, source: Path, location: Location, progress: Callable[[int], None]) -> None:
         """Replace the file of a location in one step; `progress` takes the bytes done so far.
 

@@ -61,6 +61,13 @@ class AzureDataStore:
                 key=lambda file: file.name,
             )
 
+    def names(self, location: Location) -> list[str]:
+        """The names of the blobs below a folder, in order."""
+        container, folder = self._container(location.datastore), f"{location.path}/"
+        with self._blobs(location):
+            found = container.list_blob_names(name_starts_with=folder)
+            return sorted(name.removeprefix(folder) for name in found)
+
     def upload(self, source: Path, location: Location, progress: Callable[[int], None]) -> None:
         """Upload a file in blocks, which become the blob in one step at the end.
 

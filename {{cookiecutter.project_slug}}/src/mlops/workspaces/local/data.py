@@ -32,6 +32,12 @@ class LocalDataStore:
         found = {file.relative_to(path).as_posix(): file for file in path.rglob("*")}
         return [_stored(file, name) for name, file in sorted(found.items()) if file.is_file()]
 
+    def names(self, location: Location) -> list[str]:
+        """The names of the files below a folder, in order."""
+        path = self._path(location)
+        found = (file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+        return sorted(found)
+
     def upload(self, source: Path, location: Location, progress: Callable[[int], None]) -> None:
         """Copy a file here; it gets its name when it is whole."""
         partials, target = self._folder / ".partial", self._path(location)

@@ -22,6 +22,7 @@ from mlops.workspaces import (
     Job,
     ModelVersion,
     Report,
+    Requests,
     Requirement,
     Response,
 )
@@ -31,6 +32,7 @@ from mlops.workspaces.local.data import LocalDataStore
 from mlops.workspaces.local.endpoints import EndpointStore
 from mlops.workspaces.local.jobs import JobRunner
 from mlops.workspaces.local.model_server import free_port
+from mlops.workspaces.local.request_log import count_requests
 from mlops.workspaces.local.serving import Router, post
 from mlops.workspaces.local.tracking import TrialRuns, create_store
 from mlops.workspaces.locks import locked
@@ -206,6 +208,13 @@ class LocalWorkspace:
         """Send a request over HTTP through the endpoint's traffic, or to one deployment."""
         self._routes.start_servers()  # so that no request waits for a server to start
         return post(self._routes.port, self._store.key(), body, deployment, test)
+
+    def requests(self, start: datetime.datetime, end: datetime.datetime) -> Requests:
+        """The requests that the online endpoint got, from the router's log."""
+        return count_requests(self.data(), self.environment.endpoint("online"), start, end)
+
+    def watch(self, version: ModelVersion, report: Report) -> None:
+        """Nothing: here `mlops monitor` watches."""
 
     def serve(self, port: int, report: Report) -> None:
         """Serve the endpoint until interrupted."""
