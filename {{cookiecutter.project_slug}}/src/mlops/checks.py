@@ -20,6 +20,7 @@ from mlops.monitoring.checks import check_monitor
 from mlops.pipeline import PLACEHOLDER, is_local_path, read_pipeline
 from mlops.pipeline_checks import inspect_pipeline
 from mlops.project import Environment, Project
+from mlops.retraining_policy import check_retraining
 from mlops.settings import ENDPOINT_KINDS
 from mlops.sources import check_sources, check_type, load_sources
 from mlops.step_checks import check_step_function
@@ -51,6 +52,7 @@ def check_project(
             findings.append(Finding(project.root / "pyproject.toml", 1, str(error)))
     for settings in readable:
         findings += check_settings(settings, contract) if contract else ()
+        findings += check_retraining(settings, contract) if contract else ()
         findings += _check_served(project, settings)
         findings += _check_connection(project, settings)
     findings += _check_endpoint_names(readable)

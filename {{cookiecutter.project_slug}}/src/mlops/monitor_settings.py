@@ -75,3 +75,11 @@ class RetrainingSettings(Settings):
     at_most_every_days: float = Field(default=1, ge=0)
     minimum_new_rows: int = Field(default=0, ge=0)
     window_days: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> RetrainingSettings:
+        if self.every_days is not None and self.every_days < self.at_most_every_days:
+            raise ValueError("`every_days` is less than `at_most_every_days`: it would be in vain")
+        if self.new_rows is not None and self.new_rows < self.minimum_new_rows:
+            raise ValueError("`new_rows` is less than `minimum_new_rows`: it would ask in vain")
+        return self

@@ -114,7 +114,7 @@ def verdict_of(done: Retraining, *, decide_only: bool = False) -> str:
         return f"{name}: no training, {'not now' if asks else 'nothing asks for one'}"
     if decide_only or outcome is None:
         return f"{name}: a training is asked for"
-    before = "before this: " if done.again else ""
+    before = "done before: " if done.again else ""
     if outcome.result == "refused":
         return f"{name}: {before}trained, and refused"
     if outcome.result == "registered":

@@ -60,8 +60,7 @@ class Fresh:
         for name, opened in self.tables.items():
             with opened() as stream:
                 try:
-                    for batch in batches_of(name, stream):
-                        yield batch if columns is None else batch.select(columns)
+                    yield from batches_of(name, stream, columns)
                 except pa.ArrowException as error:
                     raise UsageError(f"{name}: this is not a readable table: {error}") from None
 

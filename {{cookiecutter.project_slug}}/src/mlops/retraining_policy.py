@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 DAY = 86_400.0  # seconds
 BREACHED, UNKNOWN = "breached", "unknown"
+MONITORS_NAME = {"f1": "f1_score"}
+"""What a metric of the gate is called in the monitor's result, where it has another name there."""
 DID_NOT_ASK = "did not ask"
 """The fact with what else might have asked for a training."""
 
@@ -158,7 +160,7 @@ def decided(
 def check_retraining(environment: Environment, contract: Contract) -> Iterator[Finding]:
     """What the policy says that the contract, or the monitor, does not know."""
     policy, document = environment.settings.retraining, environment.document
-    known = PERFORMANCE[contract.problem_type]
+    known = [*PERFORMANCE[contract.problem_type], *(["f1"] if contract.classes else [])]
     for name in policy.performance:
         if name not in known:
             yield document.finding(
@@ -201,7 +203,7 @@ def _of_performance(environment: Environment, found: Monitoring) -> Iterator[Tri
             metrics = [metric for feature in signal.features for metric in feature.metrics]
             values |= {metric.name: metric.value for metric in metrics if metric.value is not None}
     for name, floor in policy.performance.items():
-        value = values.get(name)
+        value = values.get(MONITORS_NAME.get(name, name))
         metric = next((known[name] for known in METRICS.values() if name in known), None)
         asks = value is not None and metric is not None and metric.worse(value, floor)
         ask = Ask(trigger="performance", name=_plain(name), value=value, limit=floor)

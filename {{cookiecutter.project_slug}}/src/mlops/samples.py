@@ -145,13 +145,15 @@ class _Sample:
         self._pieces, self._kept = [(numbers, places, rows.combine_chunks())], len(numbers)
 
 
-def batches_of(name: str, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
+def batches_of(
+    name: str, stream: BinaryIO, columns: list[str] | None = None
+) -> Iterator[pa.RecordBatch]:
     """The rows of a table, piece by piece; at least one piece, which may be empty.
 
-    Those of a CSV file are texts, as they stand there.
+    Those of a CSV file are texts, as they stand there. Only these columns, if some are named.
 
     Raises:
-        UsageError: its name ends in neither .parquet nor .csv.
+        UsageError: its name ends in neither .parquet nor .csv, or it has no such column.
         pyarrow.ArrowException: it is no such table.
     """
     import pyarrow as pa
@@ -161,9 +163,14 @@ def batches_of(name: str, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
 
         # Otherwise whole row groups are read ahead.
         file = parquet.ParquetFile(stream, buffer_size=BUFFER, pre_buffer=False)
-        yield pa.RecordBatch.from_pylist([], schema=file.schema_arrow)
+        schema = file.schema_arrow
+        if columns is not None:
+            _require_columns(name, columns, schema.names)
+            schema = pa.schema([schema.field(column) for column in columns])
+        yield pa.RecordBatch.from_pylist([], schema=schema)
         # One column at a time, so that no two threads read the stream here and there.
-        yield from file.iter_batches(batch_size=ROWS_PER_BATCH, use_threads=False)
+        for batch in file.iter_batches(ROWS_PER_BATCH, columns=columns, use_threads=False):
+            yield batch if columns is None else batch.select(columns)
         return
     from csv import reader as rows_of
 
@@ -171,13 +178,20 @@ def batches_of(name: str, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
 
     head = io.TextIOWrapper(io.BytesIO(stream.read(BUFFER)), "utf-8-sig", "replace", newline="")
     names = next(rows_of(head), [])
+    _require_columns(name, columns or [], names)
     stream.seek(0)
     # As it stands there: what NA or 007 mean, the contract says.
     as_text = csv.ConvertOptions(
         column_types=dict.fromkeys(names, pa.string()),
         null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False,
+        include_columns=columns,
     )  # fmt: skip
     blocks = csv.ReadOptions(block_size=CSV_BLOCK)
     batches = csv.open_csv(stream, read_options=blocks, convert_options=as_text)
     yield pa.RecordBatch.from_pylist([], schema=batches.schema)
     yield from batches
+
+
+def _require_columns(name: str, columns: list[str], there: list[str]) -> None:
+    if missing := [column for column in columns if column not in there]:
+        raise UsageError(f"{name}: there is no column {', '.join(missing)}")
