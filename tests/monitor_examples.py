@@ -7,6 +7,7 @@ import math
 import random
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import yaml
 
@@ -22,6 +23,7 @@ from mlops.monitoring.results import (
     SignalResult,
     State,
 )
+from mlops.status import Overview
 from tests.conftest import TEMPLATE
 
 MADE = datetime.datetime(2026, 5, 18, 3, 15, tzinfo=datetime.timezone.utc)
@@ -349,3 +351,76 @@ def _decision(
         kind=kind, environment=environment, model="churn-model", version=version,  # type: ignore[arg-type]
         checks=tuple(checks), facts=facts, time=time,
     )  # fmt: skip
+
+
+def environments() -> list[Overview]:
+    """Three environments: prod has drifted, staging is ahead, dev has just refused a model."""
+    gate = ["roc_auc", "accuracy"]
+    found = decisions()
+    seen = [
+        _decision("monitor", "prod", 4, MADE.isoformat(), [
+            Check(rule="mean_radius: jensen_shannon_distance", value=0.356, limit=0.2, comparison="at most", passed=False),
+            Check(rule="worst_area: jensen_shannon_distance", value=0.248, limit=0.2, comparison="at most", passed=False),
+            Check(rule="mean_texture: jensen_shannon_distance", value=0.212, limit=0.2, comparison="at most", passed=False),
+            Check(rule="27 other features", value="within the thresholds", passed=True),
+        ], signal="data_drift"),
+        _decision("monitor", "prod", 4, MADE.isoformat(), [
+            Check(rule="features beyond a threshold", value=0.0, limit=0.0, comparison="at most", passed=True)
+        ], signal="data_quality"),
+        _decision("monitor", "prod", 4, MADE.isoformat(), [
+            Check(rule="the endpoint is reached", value="yes", passed=True)
+        ], signal="endpoint"),
+    ]  # fmt: skip
+    dev = [_version("dev", n, f"dev/{n}", 0.9955 - 0.0008 * n, rollout="") for n in (7, 8, 9)]
+    staging = [_version("staging", 5, "dev/7", 0.9899), _version("staging", 6, "dev/8", 0.9891)]
+    prod = [_version("prod", 3, "dev/5", 0.9871), _version("prod", 4, "dev/7", 0.9899)]
+    return [
+        _overview("dev", gate, dev, 8, None, [d for d in found if d.environment == "dev"]),
+        _overview(
+            "staging", gate, staging, 6, {"version-5": (5, 0, 0), "version-6": (6, 100, 0)},
+            [_decision("promotion", "staging", 6, "2026-05-02T10:12:00+00:00", _gate(0.9891, 0.98))],
+        ),
+        _overview(
+            "prod", gate, prod, 4, {"version-3": (3, 10, 0), "version-4": (4, 90, 0)},
+            [*(d for d in found if d.environment == "prod"), *seen],
+        ),
+    ]  # fmt: skip
+
+
+def new_environments() -> list[Overview]:
+    """What `mlops status` says before the first training."""
+    return [
+        _overview("dev", ["roc_auc"], [], 0, None, []),
+        _overview("prod", ["roc_auc"], [], 0, {}, []),
+    ]
+
+
+def _version(
+    environment: str, number: int, origin: str, metric: float, rollout: str = "passed"
+) -> dict[str, Any]:
+    return {
+        "name": "churn-model", "version": number, "origin": origin,
+        "created": f"2026-04-{number + 5:02d}T09:20:11+00:00",
+        "git_commit": "3f9c2b7d10aa44e0c1b2a3948576f0e1d2c3b4a5", "git_dirty": "false",
+        "batch": "" if environment == "dev" else "passed", "rollout": rollout,
+        "metrics": {"roc_auc": metric, "accuracy": metric - 0.035},
+    }  # fmt: skip
+
+
+def _overview(
+    name: str, gate: list[str], versions: list[dict[str, Any]], champion: int,
+    deployments: dict[str, tuple[int, int, int]] | None, found: list[Decision],
+) -> Overview:  # fmt: skip
+    endpoint = None if deployments is None else {
+        "name": f"churn-model-{name}",
+        "deployments": [
+            {"name": d, "version": v, "traffic": traffic, "mirror": mirror, "created": "2026-05-02T10:12:00+00:00"}
+            for d, (v, traffic, mirror) in deployments.items()
+        ],
+    }  # fmt: skip
+    state = {
+        "environment": name, "gate": gate, "versions": versions, "endpoint": endpoint,
+        "champion": next((v for v in versions if v["version"] == champion), None),
+        "last_decision": found[-1].record() if found else None,
+    }  # fmt: skip
+    return Overview(state, tuple(found))

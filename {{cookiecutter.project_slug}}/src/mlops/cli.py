@@ -23,7 +23,7 @@ from mlops.options import Env, Every, Json
 from mlops.retraining_commands import retrain
 from mlops.session import session
 from mlops.upkeep import settings_of, update, workspaces
-from mlops.views import say_decision, say_status
+from mlops.views import say_decision, say_status, write_status_page
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -194,16 +194,25 @@ def score(
         s.console.say(f"{rows} rows scored with {chosen} into {output}")
 
 
-@app.command(epilog="Example: mlops status")
-def status(env: Every = None, json: Json = False) -> None:
+@app.command(epilog="Example: mlops status --html status.html")
+def status(
+    env: Every = None,
+    html: Annotated[
+        Optional[Path], typer.Option(help="Write a page with all of it, and drift, to this file.")
+    ] = None,
+    json: Json = False,
+) -> None:
     """Show all environments: versions, metrics, deployments and traffic."""
-    from mlops.status import status_of
+    from mlops.status import overview_of
 
     with session(json) as s:
         names = [env] if env else s.project.environments
-        found = [status_of(s.workspace(name)) for name in names]
-        s.console.result(found)
-        say_status(s.console, found)
+        found = [overview_of(s.workspace(name)) for name in names]
+        s.console.result([overview.state for overview in found])
+        say_status(s.console, [overview.state for overview in found])
+        if html:
+            write_status_page(html, found, s.project.environment(names[-1]).settings.model)
+            s.console.say(f"the page: {relative(html)}")
 
 
 @app.command(epilog="Example: mlops ui --env dev")

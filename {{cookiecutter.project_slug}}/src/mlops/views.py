@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops.console import Console, number
 
 if TYPE_CHECKING:
     from mlops.decisions import Decision
+    from mlops.status import Overview
 
 
 def show_decision(console: Console, decision: Decision) -> None:
@@ -37,6 +40,22 @@ def say_status(console: Console, found: list[dict[str, Any]]) -> None:
     console.say("* the champion: the last version that passed all tests of the environment")
     if any("+" in row.get("commit", "") for row in rows):
         console.say("+ the files differed from the commit")
+
+
+def write_status_page(file: Path, found: Sequence[Overview], model: str) -> None:
+    """The state of the environments as a page, written in one step.
+
+    Raises:
+        UsageError: it is a folder.
+    """
+    from mlops import clock
+    from mlops.errors import UsageError
+    from mlops.files import write_text
+    from mlops.monitoring.report import status_page
+
+    if file.is_dir():
+        raise UsageError(f"--html {file} is a folder; name a file in it, such as status.html")
+    write_text(file, status_page(found, made=clock.now(), title=model))
 
 
 def _rows(state: dict[str, Any]) -> list[dict[str, str]]:

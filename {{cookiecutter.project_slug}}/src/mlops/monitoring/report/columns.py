@@ -155,7 +155,7 @@ def means(column: Column) -> Sequence[str]:
             said.append(NOTHING)
         elif distribution.labels and distribution.shares:
             label, part = max(zip(distribution.labels, distribution.shares), key=lambda p: p[1])
-            said.append(f"{short(label, 24)} {share(part)}")
+            said.append(f"{short(label, 24)}: {share(part)}")
         else:
             said.append(number(distribution.mean))
     return said

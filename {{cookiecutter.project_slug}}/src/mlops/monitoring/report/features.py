@@ -19,7 +19,7 @@ from mlops.monitoring.report.words import (
     says_nothing,
     signal_title,
 )
-from mlops.monitoring.results import FeatureResult, MetricResult
+from mlops.monitoring.results import FeatureResult, MetricResult, SignalResult
 
 OPEN_AT_MOST = 4
 ROWS_AT_MOST = 300
@@ -68,7 +68,7 @@ def column_details(
 ) -> Html:  # fmt: skip
     """A column with its charts, its numbers, and what each signal says of it."""
     column = Column(name, findings=list(findings))
-    first = next(iter(column.metrics(*CHARTED)), None) or next(iter(column.metrics()), None)
+    first = _foremost(column)
     measure = trend = None
     if first:
         _, feature, metric = first
@@ -101,6 +101,13 @@ def value_text(metric: MetricResult) -> str:
 
 def _link(column: Column) -> Html:
     return tag("a", name_of(short(column.name, 80)), href=f"#feature-{column.place}")
+
+
+def _foremost(column: Column) -> tuple[SignalResult, FeatureResult, MetricResult] | None:
+    """The metric that stands for a column: one that is breached, or else one of drift."""
+    ordered = [*column.metrics(*CHARTED), *column.metrics()]
+    breached = (item for item in ordered if item[2].breached)
+    return next(breached, ordered[0] if ordered else None)
 
 
 def _drift(column: Column) -> list[Content]:

@@ -27,13 +27,11 @@ def meter(metric: MetricResult) -> Html | None:
     )  # fmt: skip
 
 
-def share_bar(parts: list[tuple[float, str]]) -> Html:
-    """Shares of a whole, each with the kind that it is drawn as, in one bar."""
-    drawn, x = [], 0.0
-    for part, kind in parts:
-        drawn.append(tag("rect", x=x, width=100 * part, height=HEIGHT, class_=kind))
-        x += 100 * part
+def share_meter(share: float) -> Html:
+    """A share of 1 as a bar of the same length."""
     return tag(
-        "svg", *drawn, viewBox=f"0 0 100 {HEIGHT}", preserveAspectRatio="none",
-        class_="shares", aria_hidden="true",
+        "svg",
+        tag("rect", y=2, width=WIDTH, height=6, class_="track"),
+        tag("rect", y=2, width=WIDTH * share, height=6, class_="now"),
+        viewBox=f"0 0 {WIDTH} {HEIGHT}", class_="meter", aria_hidden="true",
     )  # fmt: skip

@@ -11,8 +11,8 @@ from mlops.monitoring.results import MonitorResult, SignalResult
 EXPLAINED = (
     ("Reference", "What the window is compared with: rows that the model was not trained on."),
     ("Window", "The time whose requests are looked at. Times are in UTC."),
-    ("p50, p95, p99", "The latency that 50, 95 and 99 % of the requests did not exceed."),
 )
+LATENCY = ("p50, p95, p99", "The latency that 50, 95 and 99 % of the requests did not exceed.")
 
 
 def method_section(result: MonitorResult) -> Section:
@@ -31,8 +31,9 @@ def method_section(result: MonitorResult) -> Section:
     head = ("Signal", "Window", "Rows", "Reference", "Rows there", "Thresholds")
     windows = table("What was compared with what", head, rows, numbers=(2, 4), wide=True)
     names = {m.name for s in result.signals for f in s.features for m in f.metrics}
-    known = [(metric_of(name).name, metric_of(name).definition) for name in sorted(names)]
-    words = [*[pair for pair in known if pair[1]], *EXPLAINED]
+    known = [(metric_of(name).name, metric_of(name).definition) for name in names]
+    words = [*EXPLAINED, *sorted(pair for pair in known if pair[1])]
+    words += [LATENCY] if result.health else []
     definitions = tag(
         "dl", (tag("div", tag("dt", term), tag("dd", said)) for term, said in words), class_="terms"
     )

@@ -7,9 +7,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlops.monitoring.report.icons import symbols
+from mlops.monitoring.report.icons import badge, symbols
 from mlops.monitoring.report.markup import Content, Html, html, tag
 from mlops.monitoring.report.numbers import moment
+from mlops.monitoring.results import State
 
 STYLE = Path(__file__).with_name("style.css")
 
@@ -132,6 +133,19 @@ def legend(*, mean: bool = False) -> Html:
         html(" ", tag("span", "△▲", class_="means"), " mean") if mean else None,
         class_="legend",
     )  # fmt: skip
+
+
+def card(
+    state: State, title: str, where: str, found: Content, more: Content = None, word: str = ""
+) -> Html:
+    """A thing at a glance, linked to the section that it is told in."""
+    return tag(
+        "li",
+        tag("p", tag("a", title, href=f"#{where}"), badge(state, word), class_="top"),
+        tag("p", found),
+        tag("p", more, class_="window") if more else None,
+        class_=f"card {state}",
+    )
 
 
 def details(

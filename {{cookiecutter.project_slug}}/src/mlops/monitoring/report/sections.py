@@ -27,7 +27,6 @@ from mlops.monitoring.report.words import (
     SIGNALS,
     limit_text,
     metric_of,
-    says_nothing,
     signal_title,
 )
 from mlops.monitoring.report.wrong import value_of
@@ -151,8 +150,7 @@ def endpoint(health: HealthResult | None) -> Section | None:
     if health is None:
         return None
     blocks: list[Content] = []
-    said = says_nothing(health.note) if health.state == "unknown" else health.note
-    blocks.append(tag("p", badge(health.state), f" {said}" if said else None, class_="state"))
+    blocks.append(tag("p", badge(health.state), tag("span", health.note), class_="state"))
     if health.requests:
         blocks.append(_health_facts(health))
     if health.checks:
@@ -186,14 +184,13 @@ def _section(
 
 def signal_head(signal: SignalResult) -> Html:
     """The state of a signal, what it looked at and what with."""
-    said = says_nothing(signal.note) if signal.state == "unknown" else signal.note
     rows = plural(signal.production_rows, "row")
     window = f"{span(signal.start, signal.end)}, {rows}"
     if signal.reference:
         window += f"; reference: {signal.reference}, {plural(signal.reference_rows, 'row')}"
     name = None if signal.name == signal.type else tag("b", signal.name, " ")
     return tag(
-        "p", name, badge(signal.state), f" {said}" if said else None,
+        "p", name, badge(signal.state), tag("span", signal.note) if signal.note else None,
         tag("span", window, class_="window"), class_="state",
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ from mlops.monitoring.report.words import beyond, limit_text, metric_of, signal_
 from mlops.monitoring.results import Distribution, FeatureResult, MetricResult, SignalResult
 
 LABELS_SHOWN = 40
-METRICS = ("Metric", "Now", "Reference", "Threshold", "By chance", "State")
+METRICS = ("Metric", "State", "Now", "Threshold", "Reference", "By chance")
 
 
 def metrics_table(
@@ -24,7 +24,7 @@ def metrics_table(
     rows = [_metric(metric) for _, _, metric in metrics]
     if not rows:
         return None
-    return table(caption, METRICS, rows, numbers=(1, 2, 3, 4), wide=True, quiet=True)
+    return table(caption, METRICS, rows, numbers=(2, 3, 4, 5), wide=True, quiet=True)
 
 
 def column_numbers(column: Column) -> Html:
@@ -65,11 +65,11 @@ def _metric(metric: MetricResult) -> tuple[Content, ...]:
         state = badge("fine", "Fine: can be chance" if by_chance else "Fine")
     return (
         known.name,
-        known.show(metric.value),
-        NOTHING if metric.reference is None else known.show(metric.reference),
-        limit_text(metric) or NOTHING,
-        NOTHING if metric.p_value is None else chance(metric.p_value),
         state,
+        known.show(metric.value),
+        limit_text(metric) or NOTHING,
+        NOTHING if metric.reference is None else known.show(metric.reference),
+        NOTHING if metric.p_value is None else chance(metric.p_value),
     )
 
 

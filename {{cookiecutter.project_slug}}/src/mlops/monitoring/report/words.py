@@ -103,6 +103,10 @@ METRICS = {
         "Precision", definition="Of the answers that named a class, the share that was right."
     ),
     "recall": Metric("Recall", definition="Of the rows of a class, the share that was found."),
+    "f1": Metric("F1"),
+    "roc_auc": Metric("ROC AUC"),
+    "log_loss": Metric("Log loss"),
+    "r2": Metric("R²"),
     "f1_score": Metric("F1 score", definition="The harmonic mean of precision and recall."),
     "error_rate": Metric(
         "Error rate",
@@ -165,7 +169,7 @@ def says_nothing(note: str) -> str:
 def found_by(signal: SignalResult) -> str:
     """How many of a signal's features are breached, or how it is as a whole."""
     if signal.state == "unknown":
-        return says_nothing(signal.note)
+        return signal.note or "no reason is known"
     named = [feature for feature in signal.features if feature.name]
     breached = [feature for feature in signal.breached if feature.name]
     if breached:

@@ -8,11 +8,11 @@ from mlops.decisions import Check
 from mlops.monitoring.alarm import Alarm
 from mlops.monitoring.report.breaches import breached_metrics, measures, what_happened
 from mlops.monitoring.report.columns import Column, points_of, severity
-from mlops.monitoring.report.icons import badge, sign
+from mlops.monitoring.report.icons import sign
 from mlops.monitoring.report.lines import spark
 from mlops.monitoring.report.markup import Content, Html, html, tag
 from mlops.monitoring.report.numbers import count, listed, number, plural, share, short, span
-from mlops.monitoring.report.parts import Section, details, joined, name_of
+from mlops.monitoring.report.parts import Section, card, details, joined, name_of
 from mlops.monitoring.report.words import (
     found_by,
     says_nothing,
@@ -53,7 +53,7 @@ def verdict(result: MonitorResult) -> tuple[State, str]:
 def cards(result: MonitorResult) -> Html:
     """Each signal at a glance, and the endpoint."""
     made = [
-        _card(
+        card(
             signal.state, signal_title(signal), WHERE[signal.type], found_by(signal),
             f"{span(signal.start, signal.end)}, {plural(signal.production_rows, 'row')}",
         )
@@ -63,12 +63,14 @@ def cards(result: MonitorResult) -> Html:
     if health:
         failed = [check.rule for check in health.checks if not check.passed]
         found = {
-            "unknown": says_nothing(health.note),
+            "unknown": health.note or "no reason is known",
             "fine": "within its limits",
             "breached": f"{', '.join(failed)}: beyond the limit" if failed else health.note,
         }[health.state]
-        requests = f"{plural(health.requests, 'request')}, {share(health.error_rate)} failed"
-        made.append(_card(health.state, "Endpoint health", "endpoint", found, requests))
+        requests = plural(health.requests, "request")
+        if health.error_rate is not None:
+            requests += f", {share(health.error_rate)} failed"
+        made.append(card(health.state, "Endpoint health", "endpoint", found, requests))
     return tag("ul", made, class_="cards")
 
 
@@ -89,11 +91,13 @@ def wrong_section(
             _block("Problems in the collected data", None, [tag("li", p) for p in result.problems])
         )
     silent = _silent(result)
+    if not blocks and result.state == "fine":
+        blocks.append(tag("p", "All that can be computed is within its limits."))
     if silent:
         blocks.append(_block("What says nothing", None, silent))
     bad = len(breached) + bool(health and health.state == "breached")
     if not blocks:
-        blocks = [tag("p", "Every signal is within its thresholds, and no alarm is open.")]
+        blocks = [tag("p", "The monitor has no signal, and the endpoint no log.")]
     title = "What is wrong" if bad or alarms or result.problems else "What was found"
     mark = tag("span", count(bad), class_="count") if bad else None
     return Section("wrong", title, html(blocks), mark)
@@ -101,16 +105,6 @@ def wrong_section(
 
 def _lower(title: str) -> str:
     return title[:1].lower() + title[1:]
-
-
-def _card(state: State, title: str, where: str, found: str, window: str) -> Html:
-    return tag(
-        "li",
-        tag("p", tag("a", title, href=f"#{where}"), badge(state), class_="top"),
-        tag("p", found),
-        tag("p", window, class_="window"),
-        class_=f"card {state}",
-    )
 
 
 def _block(title: str, note: Content, items: Sequence[Content], more: Content = None) -> Html:
