@@ -130,6 +130,11 @@ def decisions() -> list[Decision]:
             deployment="version-4", before="version-3",
         ),
         _decision(
+            "retraining", "prod", 4, "2026-05-18T03:16:20+00:00",
+            [Check(rule="alarm of data_drift", value="breached", limit="breached", comparison="expected", passed=True)],
+            **{"for": "prod", "in use": "dev/7", "data": "azureml:churn:14, the last 90 days"},
+        ),
+        _decision(
             "gate", "dev", 9, "2026-05-18T03:31:02+00:00",
             [*_gate(0.9412, 0.98)],
         ),

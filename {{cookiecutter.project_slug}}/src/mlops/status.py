@@ -51,24 +51,34 @@ class Overview:
         return {d.kind: d for d in self.decisions if d.kind != "monitor"}
 
     @property
+    def troubles(self) -> list[Decision]:
+        """The results of monitors that are alarms, and the newest decisions that refused.
+
+        That no training started is none; that the model was refused which a training made, is.
+        """
+        found = [result for result in self.monitors.values() if not result.accepted]
+        for decision in self.newest.values():
+            outcome = decision.facts.get("outcome") or {}
+            refused = not decision.accepted
+            if decision.kind == "retraining":
+                refused = outcome.get("result") == "refused"
+            if refused:
+                found.append(decision)
+        return found
+
+    @property
     def condition(self) -> Literal["fine", "breached", "unknown"]:
-        """Breached if a monitor's or another newest decision is a refusal; unknown without monitor."""
-        monitors = self.monitors
-        if not all(decision.accepted for decision in (*monitors.values(), *self.newest.values())):
+        """Breached if there is trouble; unknown if no monitor has a result."""
+        if self.troubles:
             return "breached"
-        return "fine" if monitors else "unknown"
-
-
-def status_of(workspace: Workspace) -> dict[str, Any]:
-    """What is in one environment: versions, the champion, the last decision.
-
-    And the online `endpoint`: None in an environment that has none.
-    """
-    return overview_of(workspace).state
+        return "fine" if self.monitors else "unknown"
 
 
 def overview_of(workspace: Workspace) -> Overview:
-    """The same, with the decisions."""
+    """What is in one environment: versions, the champion, the last decision, all decisions.
+
+    And the online `endpoint`: None in an environment that has none.
+    """
     versions = workspace.versions()
     champion = workspace.champion()
     decisions = workspace.decisions()

@@ -13,13 +13,13 @@ from mlops.monitoring.report.lines import Event
 from mlops.monitoring.report.markup import Content, Html, html, tag
 from mlops.monitoring.report.numbers import NOTHING, count, plural, short
 from mlops.monitoring.report.parts import Section, details, table, time_tag
-from mlops.monitoring.report.words import decision_title
+from mlops.monitoring.report.words import decision_title, verdict_text
 from mlops.monitoring.report.wrong import check_text, value_of
 from mlops.monitoring.results import MonitorResult
 
 SHOWN = 25
 CHECKS_SHOWN = 60
-FACTS = ("reason", "reasons", "trigger", "signal", "deployment", "before", "promoted_from", "job")
+FACTS = ("for", "in use", "data", "deployment", "before")
 LETTERS = 400
 
 
@@ -52,7 +52,7 @@ def decision_item(decision: Decision) -> Html:
     """A decision: what, about which version, how it went and why; its checks to be opened."""
     time = time_of(decision)
     subject = f"version {decision.version}" if decision.version else "no version"
-    verdict = passed(decision.accepted, "accepted" if decision.accepted else "refused")
+    verdict = passed(decision.accepted, verdict_text(decision))
     failed = [check for check in decision.checks if not check.passed]
     reasons = [tag("li", *check_text(check)) for check in failed[:5]]
     if len(failed) > 5:
@@ -111,7 +111,12 @@ def _in_short(decision: Decision) -> Html | None:
 
 def _facts(decision: Decision) -> Html | None:
     said = [(name, decision.facts.get(name)) for name in FACTS]
+    outcome = decision.facts.get("outcome")
+    if isinstance(outcome, dict):
+        said.append(("outcome", f"{outcome.get('result', '')} {outcome.get('version', '')}"))
     shown = [
-        f"{name.replace('_', ' ')}: {short(str(value), LETTERS)}" for name, value in said if value
+        f"{name.replace('_', ' ')}: {short(str(value).strip(), LETTERS)}"
+        for name, value in said
+        if value
     ]
     return tag("p", "; ".join(shown), class_="measure") if shown else None

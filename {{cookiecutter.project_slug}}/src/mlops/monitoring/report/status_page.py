@@ -67,16 +67,15 @@ Trouble = tuple[str, Html]
 
 
 def _troubles(overview: Overview) -> list[Trouble]:
-    """What is wrong in an environment: results that are alarms, and newest decisions that refused."""
+    """What is wrong in an environment."""
     name = overview.state["environment"]
-    found: list[Trouble] = []
-    for result in overview.monitors.values():
-        if not result.accepted:
-            found.append((name, _trouble(result, f"{signal_of(result)} in {name}")))
-    for decision in overview.newest.values():
-        if not decision.accepted:
-            found.append((name, _trouble(decision, f"{decision_title(decision.kind)} in {name}")))
-    return found
+    return [
+        (name, _trouble(decision, f"{title} in {name}"))
+        for decision in overview.troubles
+        for title in (
+            signal_of(decision) if decision.kind == "monitor" else decision_title(decision.kind),
+        )
+    ]
 
 
 def _trouble(decision: Decision, title: str) -> Html:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from mlops.decisions import Decision
 from mlops.monitoring.report.numbers import count, number, plural, share
 from mlops.monitoring.results import (
     Distribution,
@@ -43,6 +44,14 @@ DECISIONS = {
     "gate": "Gate", "promotion": "Promotion", "smoke-test": "Smoke test",
     "acceptance-test": "Acceptance test", "batch-test": "Test in batches", "rollout": "Rollout",
     "rollback": "Rollback", "retraining": "Retraining", "monitor": "Monitor",
+}  # fmt: skip
+
+
+# How a decision went, where it is not accepted or refused.
+VERDICTS = {
+    "smoke-test": ("passed", "failed"), "acceptance-test": ("passed", "failed"),
+    "batch-test": ("passed", "failed"), "rollout": ("done", "failed"),
+    "rollback": ("done", "failed"), "retraining": ("a training starts", "no training starts"),
 }  # fmt: skip
 
 
@@ -144,6 +153,12 @@ def signal_title(signal: SignalResult) -> str:
 def decision_title(kind: str) -> str:
     """What a kind of decision is called."""
     return DECISIONS.get(kind) or spoken(kind.replace("-", "_"))
+
+
+def verdict_text(decision: Decision) -> str:
+    """How a decision went, in a word or two."""
+    yes, no = VERDICTS.get(decision.kind, ("accepted", "refused"))
+    return yes if decision.accepted else no
 
 
 def limit_text(metric: MetricResult) -> str:
