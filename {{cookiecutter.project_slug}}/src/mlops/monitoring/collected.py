@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
@@ -26,6 +27,8 @@ BLOCK = 16 << 20  # bytes that are read at once
 MOST_IDS = 1_000_000  # events of an hour that are known by their ids
 HOUR = datetime.timedelta(hours=1)
 EMPTY = b" \r\n\t"
+# PyArrow (25.0) ends the process where a value beside the objects is null.
+FATAL = re.compile(rb"^[^{\n]*null|\}\s*null\s*$", re.MULTILINE)
 
 
 class Piece(NamedTuple):
@@ -107,6 +110,8 @@ class Reading:
         import pyarrow as pa
         from pyarrow import json as arrow_json
 
+        if FATAL.search(block):
+            return None
         row = pa.struct([(name, self._type(name)) for name in self.columns])
         schema = pa.schema([("id", pa.string()), ("time", pa.string()), ("data", pa.list_(row))])
         options = arrow_json.ParseOptions(schema, unexpected_field_behavior="ignore")
