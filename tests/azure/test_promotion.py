@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from mlops.digests import digest_path
 from mlops.errors import MlopsError, Refused
 from mlops.promotion import promote
 from mlops.workspaces import ModelVersion
+from mlops.workspaces.azure.tracking import artifacts_of, fetch
 from tests.azure.conftest import Azure
 from tests.azure.projects import AzureProject, make_project, receive, silent
 
@@ -119,3 +121,19 @@ def test_files_that_are_not_those_that_were_registered_are_refused(
     (files / "model" / "contract.yml").write_text("title: another")
     with pytest.raises(MlopsError, match="digest of model, contract and code"):
         promoted(project)
+
+
+def test_a_file_named_like_a_folder_beside_it_is_fetched_as_a_file(
+    azure: Azure, tmp_path: Path
+) -> None:
+    prod = make_project(azure, tmp_path / "project").workspace("prod")
+    there = tmp_path / "code"
+    for name in ("a/one.py", "a/b/two.py", "a_b.py", "a/b_c.py"):
+        (there / name).parent.mkdir(parents=True, exist_ok=True)
+        (there / name).write_text(name)
+    client = prod._mlflow
+    with artifacts_of(client):
+        run = client.create_run(client.create_experiment("files")).info.run_id
+        client.log_artifacts(run, str(there), "code")
+    fetched = fetch(client, run, "code", tmp_path / "fetched")
+    assert digest_path(fetched) == digest_path(there)

@@ -58,7 +58,12 @@ def fetch(client: MlflowClient, run_id: str, artifact: str, folder: Path) -> Pat
     """Fetch an artifact of a run, a file or a folder, to where it has the same name in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     with artifacts_of(client):
-        return Path(client.download_artifacts(run_id, artifact, str(folder)))
+        fetched = Path(client.download_artifacts(run_id, artifact, str(folder)))
+        # azureml-mlflow takes `a_b.py` for a folder below `a`, beside it, and makes an empty one.
+        for wrong in [p for p in fetched.rglob("*") if p.is_dir() and not any(p.iterdir())]:
+            wrong.rmdir()
+            client.download_artifacts(run_id, wrong.relative_to(folder).as_posix(), str(folder))
+    return fetched
 
 
 def fetch_version(client: MlflowClient, version: ModelVersion, folder: Path) -> Path:
