@@ -14,7 +14,7 @@ DATASTORE = "workspaceblobstore"
 FOLDER = "modelDataCollector"
 INPUTS, OUTPUTS = "model_inputs", "model_outputs"
 REQUESTS = "requests"  # a local workspace's own: Azure Monitor has it of the requests in Azure
-VALUES_IN_A_RECORD = 50_000  # below a MiB or two: a record of 4 MiB Azure would write elsewhere
+VALUES_IN_A_RECORD = 20_000  # half a MiB: a record of 4 MiB Azure would write elsewhere
 
 
 def folder_of(endpoint: str, deployment: str, collection: str) -> str:

@@ -1,8 +1,9 @@
 """Records what the online deployment is asked and what it answers, with Azure's data collector.
 
-A request hands over its rows and goes on; a second later, a thread gives them to the collector, with
-those of all other requests since. To build a record and to post it takes about as long as to answer,
-and Python does one thing at a time: one record for each request would double their latency.
+A request hands over its rows and goes on. A second later a thread makes one record of them and of all
+that was asked since, and gives it to the collector. To make a record and post it takes about as long
+as to answer a request, and Python does one thing at a time: one for each request would double their
+latency.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from mlops.contract import Column, Contract
@@ -23,10 +25,10 @@ from mlops.events import INPUTS, OUTPUTS, rows_in_a_record
 if TYPE_CHECKING:
     import pandas as pd
 
-SECONDS_TO_WAIT = 1.0
+SECONDS_BETWEEN_RECORDS = 1.0
 SECONDS_TO_FLUSH = 5.0
-MOST_VALUES = 500_000  # that wait here: tens of MB
-MOST_RECORDS = 20  # that wait in Azure's collector, which would take 1500 of any size
+MOST_RECORDS_HERE = 30  # that wait to be made: tens of MB
+MOST_RECORDS_THERE = 20  # that wait in Azure's collector, which would take 1500 of any size
 log = logging.getLogger("azmlinfsrv.collection")
 
 Rows = list[dict[str, Any]]
@@ -57,17 +59,18 @@ class _Asked(NamedTuple):
 class Collection:
     """Hands rows and answers to a collector, beside the requests.
 
-    What it is given waits in memory. When there is too much of it, further requests are not
-    recorded; none of them waits or fails, whatever happens here.
+    What it is given waits in memory. When more is asked than can be recorded, requests are left
+    out; none of them waits or fails, whatever happens here.
     """
 
     def __init__(
-        self, contract: Contract, collector: Collector, pause: float = SECONDS_TO_WAIT
+        self, contract: Contract, collector: Collector, pause: float = SECONDS_BETWEEN_RECORDS
     ) -> None:
         self._columns, self._id = contract.collected, contract.id
+        self._rows_in_a_record = rows_in_a_record(len(self._columns))
         self._collector, self._pause = collector, pause
-        self._waiting: list[_Asked] = []
-        self._values = 0
+        self._waiting: deque[_Asked] = deque()
+        self._rows_waiting = 0
         self._closed = False
         self._changed = threading.Condition()
         self._noted: set[str] = set()
@@ -93,40 +96,50 @@ class Collection:
         self._thread.join(SECONDS_TO_FLUSH)
 
     def _add(self, asked: _Asked) -> None:
-        values = len(asked.rows) * len(self._columns)
+        if len(asked.rows) != len(asked.answers):
+            raise ValueError(f"{len(asked.answers)} answers to {len(asked.rows)} rows")
         with self._changed:
-            if self._waiting and self._values + values > MOST_VALUES:
+            # Whatever its size: large requests are not left out before small ones.
+            if self._rows_waiting >= MOST_RECORDS_HERE * self._rows_in_a_record:
                 self._note("more is asked than can be recorded; some requests are left out")
                 return
             if not self._waiting:
                 self._changed.notify()
             self._waiting.append(asked)
-            self._values += values
+            self._rows_waiting += len(asked.rows)
 
     def _run(self) -> None:
-        while group := self._next():
-            self._guarded(functools.partial(self._send, group))
+        while asked := self._next():
+            self._guarded(functools.partial(self._send, asked))
         self._guarded(self._collector.flush)
 
-    def _next(self) -> list[_Asked]:
-        """What was asked in the last second; nothing at the end."""
+    def _next(self) -> _Asked | None:
+        """The rows of the next record, a while after they were asked; nothing at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._waiting)
             # Not at once: the answer has yet to leave, and would wait for us.
             self._changed.wait_for(lambda: self._closed, self._pause)
-            while not self._closed and self._collector.waiting() > MOST_RECORDS:
+            while not self._closed and self._collector.waiting() > MOST_RECORDS_THERE:
                 self._changed.wait_for(lambda: self._closed, self._pause)
-            group, self._waiting, self._values = self._waiting, [], 0
-            return group
+            if not self._waiting:
+                return None
+            record = _Asked(self._waiting[0].time, [], [])
+            while self._waiting and (room := self._rows_in_a_record - len(record.rows)):
+                first = self._waiting.popleft()
+                record.rows.extend(first.rows[:room])
+                record.answers.extend(first.answers[:room])
+                if len(first.rows) > room:
+                    rest = _Asked(first.time, first.rows[room:], first.answers[room:])
+                    self._waiting.appendleft(rest)
+            self._rows_waiting -= len(record.rows)
+            return record
 
-    def _send(self, group: list[_Asked]) -> None:
-        for asked in _records(group, rows_in_a_record(len(self._columns))):
-            ids = {self._id: self._columns[self._id]} if self._id in self._columns else {}
-            outputs = table_of(asked.rows, ids)
-            for name in asked.answers[0]:
-                outputs[name] = [answer[name] for answer in asked.answers]
-            inputs = table_of(asked.rows, self._columns)
-            self._collector.send(inputs, outputs, int(asked.time))
+    def _send(self, asked: _Asked) -> None:
+        ids = {self._id: self._columns[self._id]} if self._id in self._columns else {}
+        outputs = table_of(asked.rows, ids)
+        for name in asked.answers[0]:
+            outputs[name] = [answer[name] for answer in asked.answers]
+        self._collector.send(table_of(asked.rows, self._columns), outputs, int(asked.time))
 
     def _guarded(self, what: Callable[[], None]) -> None:
         try:
@@ -182,17 +195,6 @@ def table_of(rows: Rows, columns: dict[str, Column]) -> pd.DataFrame:
 
 def _plain(value: Any, column: Column) -> Any:
     return str(value) if column.type == "category" and value is not None else value
-
-
-def _records(group: list[_Asked], most: int) -> Iterator[_Asked]:
-    """The rows of a group, at most so many together."""
-    rows = [row for asked in group for row in asked.rows]
-    answers = [answer for asked in group for answer in asked.answers]
-    if len(rows) != len(answers):
-        raise ValueError(f"{len(answers)} answers to {len(rows)} rows")
-    for start in range(0, len(rows), most):
-        end = start + most
-        yield _Asked(group[0].time, rows[start:end], answers[start:end])
 
 
 class _AzureCollector:

@@ -23,7 +23,12 @@ from typing import Any
 from mlops.errors import MlopsError
 from mlops.scoring.requests import MAXIMUM_BYTES, TEST_HEADER, TOO_LARGE
 from mlops.workspaces import Endpoint, Response
-from mlops.workspaces.local.collector import HOST, CollectedFiles, RequestLog
+from mlops.workspaces.local.collector import (
+    HOST,
+    SECONDS_TO_NOTICE,
+    CollectedFiles,
+    RequestLog,
+)
 from mlops.workspaces.local.endpoints import EndpointStore
 from mlops.workspaces.local.model_server import SECONDS_TO_ANSWER, SECONDS_TO_START, ModelServer
 
@@ -49,7 +54,9 @@ class Router:
         self._closed = False
         self._http = _listen(port, self)
         self.port = self._http.server_address[1]
-        self._thread = threading.Thread(target=self._http.serve_forever, daemon=True)
+        self._thread = threading.Thread(
+            target=self._http.serve_forever, args=(SECONDS_TO_NOTICE,), daemon=True
+        )
         self._thread.start()
 
     def start_servers(self) -> None:
