@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from mlops.batch_collection import collect_batch
 from mlops.contract import load_contract
 from mlops.errors import Refused, UsageError
 from mlops.project import Environment
@@ -41,7 +42,7 @@ def record_of(response: Response) -> dict[str, Any]:
 def score_table(
     workspace: Workspace, source: Path, target: Path, number: int | None, *, report: Report
 ) -> tuple[ModelVersion, int]:
-    """Score a table with the environment's champion, or with a version of it.
+    """Score a table with the environment's champion, or with a version of it, and collect that.
 
     Raises:
         UsageError: there is no batch endpoint, the input is missing, or the output's ending is
@@ -59,7 +60,10 @@ def score_table(
     if version is None:
         raise Refused(_no_champion(workspace.environment))
     report(f"{endpoint} scores {source} with {version} ...")
-    return version, workspace.score(version, source, target, report)
+    rows = workspace.score(version, source, target, report)
+    if workspace.environment.settings.monitoring.collect_batches:
+        collect_batch(workspace, version, source, target, report)
+    return version, rows
 
 
 def _no_champion(environment: Environment) -> str:

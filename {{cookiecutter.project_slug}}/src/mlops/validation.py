@@ -64,9 +64,7 @@ class TableCheck:
         wanted = {
             n: c for n, c in present.items() if n != self.contract.target or self._need_target
         }
-        return pd.DataFrame(
-            {name: _conform(table[name], column) for name, column in wanted.items()}
-        )
+        return pd.DataFrame({name: conform(table[name], column) for name, column in wanted.items()})
 
     @property
     def passed(self) -> bool:
@@ -235,7 +233,7 @@ def _numbers(series: pd.Series) -> pd.Series:
     ).astype("float64")
 
 
-def _conform(series: pd.Series, column: Column) -> pd.Series:
+def conform(series: pd.Series, column: Column) -> pd.Series:
     """One column in the type that models see; a column that breaks the contract stays as it is.
 
     The type follows from the contract alone, not from whether these rows have a null.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
+import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,6 +16,7 @@ from mlops.files import read_json, write_json
 from mlops.workspaces import DataVersion, Location, StoredFile
 
 BLOCK = 8 << 20
+SECONDS_TO_FORGET = 3600  # what nobody wrote to for so long, a killed command has left
 
 
 class LocalDataStore:
@@ -41,9 +43,12 @@ class LocalDataStore:
     def upload(self, source: Path, location: Location, progress: Callable[[int], None]) -> None:
         """Copy a file here; it gets its name when it is whole."""
         partials, target = self._folder / ".partial", self._path(location)
-        shutil.rmtree(partials, ignore_errors=True)  # of a killed command: we hold the lock
         for folder in (partials, target.parent):
             folder.mkdir(parents=True, exist_ok=True)
+        for file in partials.iterdir():
+            with suppress(OSError):
+                if time.time() - file.stat().st_mtime > SECONDS_TO_FORGET:
+                    file.unlink()
         partial = partials / uuid.uuid4().hex
         try:
             with source.open("rb") as stream, partial.open("wb") as copy:
