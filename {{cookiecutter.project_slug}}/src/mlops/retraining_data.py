@@ -100,8 +100,8 @@ def fresh_data(project: Project, workspace: Workspace) -> Fresh:
     path = Path(pipeline.with_inputs({})["data"])
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     found = {file.name: partial(_open, file) for file in files if file.name.endswith(TABLES)}
-    if not found or not path.exists():
-        raise UsageError(f"{path}: there is no such table; give a Parquet or CSV file")
+    if not found:
+        raise UsageError(f"{path}: there is no table; give Parquet or CSV files")
     return Fresh(digest_path(path), None, path.is_dir(), found)
 
 
@@ -197,18 +197,20 @@ def _write(fresh: Fresh, kind: str, time: str, start: datetime, file: Path) -> i
     from pyarrow import csv, parquet
 
     writer: Any = None
+    schema: pa.Schema | None = None
     rows = 0
     try:
         for batch in fresh.batches():
-            if writer is None:
+            if schema is None:
+                schema = batch.schema
                 create = parquet.ParquetWriter if kind == ".parquet" else csv.CSVWriter
-                writer = create(file, batch.schema)
-            kept = _times(batch, batch.schema.names.index(time)) >= _naive(start)
+                writer = create(file, schema)
+            if not batch.schema.equals(schema):
+                raise UsageError(f"the tables {', '.join(fresh.tables)} have other columns each")
+            kept = _times(batch, schema.names.index(time)) >= _naive(start)
             chosen = batch.filter(pa.array(kept.to_numpy(dtype=bool)))
-            writer.write_table(pa.Table.from_batches([chosen], batch.schema))
+            writer.write_table(pa.Table.from_batches([chosen], schema))
             rows += chosen.num_rows
-    except pa.ArrowException as error:
-        raise UsageError(f"the tables {', '.join(fresh.tables)} are not alike: {error}") from None
     finally:
         if writer is not None:
             writer.close()
