@@ -166,14 +166,17 @@ def ask_endpoint(workspace: Workspace, version: ModelVersion) -> tuple[Check, ..
 def checks_of(signal: SignalResult) -> tuple[Check, ...]:
     """A signal as checks: one for each metric that is breached, and one for all that are not."""
     failed = [check for feature in signal.breached for check in _breached(feature)]
-    fine = [feature for feature in signal.features if feature.state == "fine"]
+    fine = [f for f in signal.features if f.state == "fine" and f.metrics]
     if not fine:
         return tuple(failed)
-    worst = "; ".join(f"{m.name} {m.value:.4g}" for m in fine[0].metrics if m.value is not None)
-    named = fine[0].name or "the model"
-    detail = f"{named}: {worst}" if len(fine) == 1 and worst else f"{signal.production_rows} rows"
-    rule = "within the thresholds" if failed or len(fine) > 1 else "within its thresholds"
-    return (*failed, Check(rule=rule, value=float(len(fine)), passed=True, detail=detail))
+    detail = f"{signal.production_rows} rows"
+    if len(fine) == 1:
+        metrics = fine[0].metrics
+        detail = ", ".join(f"{m.name} {m.value:.4g}" for m in metrics if m.value is not None)
+    return (
+        *failed,
+        Check(rule="within the thresholds", value=float(len(fine)), passed=True, detail=detail),
+    )
 
 
 def _breached(feature: FeatureResult) -> Iterator[Check]:
