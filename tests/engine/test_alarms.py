@@ -317,6 +317,25 @@ class Shelf:
         del self.issues[number]
 
 
+@pytest.mark.parametrize("platform", ["github", "azure"])
+def test_the_monitor_and_the_retraining_do_not_close_each_others_tickets(platform: str) -> None:
+    shelf, drift, refused = Shelf(platform), alarm(), alarm("retraining")
+
+    def follow(*alarms: Alarm, of_retraining: bool) -> list[str]:
+        done = follow_up(shelf, alarms, PREFIX, of_retraining=of_retraining)
+        return [f"{action.done} {action.key.removeprefix(PREFIX)}" for action in done]
+
+    assert follow(drift, of_retraining=False) == ["opened data_drift"]
+    assert follow(refused, of_retraining=True) == ["opened retraining"]
+    assert follow(refused, of_retraining=True) == ["unchanged retraining"]
+    assert follow(of_retraining=False) == ["closed data_drift"]
+    assert follow(of_retraining=True) == ["closed retraining"]
+    with pytest.raises(UsageError, match="write --of retrain"):
+        follow(refused, of_retraining=False)
+    with pytest.raises(UsageError, match="an alarm of `mlops monitor`"):
+        follow(drift, of_retraining=True)
+
+
 # Also halves of characters, which JSON can hold and UTF-8 cannot.
 TEXT = st.text(st.characters(exclude_categories=())) | st.sampled_from(
     [
