@@ -40,6 +40,16 @@ class OnlineEndpointInAzure:
         self._folder = folder
         self._address: tuple[str, str] | None = None
 
+    @property
+    def resource_id(self) -> str:
+        """Its name in Azure Resource Manager."""
+        azure = self._settings.azure
+        return (
+            f"/subscriptions/{azure.subscription_id}/resourceGroups/{azure.resource_group}/providers"
+            f"/Microsoft.MachineLearningServices/workspaces/{azure.workspace}"
+            f"/onlineEndpoints/{self.name}"
+        )
+
     def read(self) -> Endpoint:
         """The endpoint as it is now; without deployments where there is none yet."""
         found = self._find()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -15,6 +14,8 @@ from mlops.infrastructure import create, parameters_file
 from mlops.project import Environment, Project
 from mlops.sources import load_sources
 from mlops.workspaces import Requirement
+from mlops.workspaces.azure.alert_rules import AlertRules, WatchedEndpoint
+from mlops.workspaces.azure.arm import Arm
 from mlops.workspaces.azure.images import (
     Purpose,
     image_name,
@@ -45,16 +46,19 @@ class Needs:
     """The requirements of one environment.
 
     The workspace and what lies around it are the infrastructure's: made by its files where the
-    project has them, else by the infrastructure team. Images and endpoints are made by the SDK.
+    project has them, else by the infrastructure team. Images and endpoints are made by the SDK, and
+    alert rules about an endpoint after it.
     """
 
     def __init__(
         self, project: Project, environment: Environment, client: MLClient, credential: Any,
         *, open_registry: Callable[[], MLClient], endpoints: Sequence[EndpointInAzure],
+        watched: WatchedEndpoint | None = None,
     ) -> None:  # fmt: skip
         self._project, self._environment = project, environment
         self._client, self._credential = client, credential
         self._open_registry, self._endpoints = open_registry, endpoints
+        self._watched = watched
         self._azure = environment.settings.azure
         self._file = parameters_file(project, environment)
         self._apply = f"mlops workspaces apply --env {environment.name}"
@@ -66,7 +70,10 @@ class Needs:
             lambda: self._client.workspaces.get(self._azure.workspace),
         )
         there = workspace.satisfied
-        rest = [*self._resources(), *(self._roles() if there else ()), *self._made_by_the_sdk()]
+        rest = [
+            *self._resources(), *(self._roles() if there else ()), *self._alerts.mailed(),
+            *self._made_by_the_sdk(), *self._alerts.rules(),
+        ]  # fmt: skip
         if there:
             return [workspace, *rest]
         return [workspace, *(replace(need, satisfied=False) for need in rest)]
@@ -74,13 +81,15 @@ class Needs:
     def make(self) -> None:
         """Make what is missing: the infrastructure first, as the rest lies in it."""
         missing = {need.name for need in self.look() if need.makeable and not need.satisfied}
-        made_by_sdk = {need.name for need in self._made_by_the_sdk(look=False)}
-        if self._file and missing - made_by_sdk:
+        made_later = {need.name for need in self._made_by_the_sdk(look=False)}
+        made_later |= {need.name for need in self._alerts.rules()}
+        if self._file and missing - made_later:
             create(self._project, self._environment, self._file)
         for purpose in self._purposes:
             register_image(self._client, self._project, purpose)
         for endpoint in self._endpoints:
             endpoint.make()
+        self._alerts.make()
 
     # --- inside -------------------------------------------------------------------------------
 
@@ -194,6 +203,10 @@ class Needs:
     def _arm(self) -> Arm:
         return Arm(self._credential)
 
+    @cached_property
+    def _alerts(self) -> AlertRules:
+        return AlertRules(self._project, self._environment, self._arm, self._watched)
+
     def _made_by_the_sdk(self, *, look: bool = True) -> Iterator[Requirement]:
         for purpose in self._purposes:
             name = image_name(self._project, purpose)
@@ -215,38 +228,3 @@ class Needs:
         assets = sources.assets.values() if sources else ()
         places = [asset.location(self._environment.name) for asset in assets]
         return sorted({place.datastore for place in places if place})
-
-
-class Arm:
-    """Azure Resource Manager, for what azure-ai-ml does not ask it."""
-
-    def __init__(self, credential: Any) -> None:
-        from azure.ai.ml._azure_environments import (
-            _get_base_url_from_metadata,
-            _resource_to_scopes,
-        )
-        from azure.core import PipelineClient
-        from azure.core.pipeline.policies import BearerTokenCredentialPolicy, RetryPolicy
-
-        self._base = _get_base_url_from_metadata()
-        scopes = _resource_to_scopes(self._base)
-        sign_in = BearerTokenCredentialPolicy(credential, *scopes)
-        self._client: Any = PipelineClient(self._base, policies=[RetryPolicy(), sign_in])
-
-    def list(self, path: str) -> Iterator[Any]:
-        """The entries of a list, over all its pages.
-
-        Raises:
-            HttpResponseError: Azure said no.
-        """
-        from azure.core.exceptions import HttpResponseError
-        from azure.core.rest import HttpRequest
-
-        address: str | None = f"{self._base.rstrip('/')}{path}"
-        while address:
-            response = self._client.send_request(HttpRequest("GET", address))
-            if response.status_code != 200:
-                raise HttpResponseError(response=response)
-            answer = json.loads(response.text())
-            yield from answer.get("value", [])
-            address = answer.get("nextLink")

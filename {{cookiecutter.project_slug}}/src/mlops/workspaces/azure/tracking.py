@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ def open_client(tracking_uri: str) -> MlflowClient:
     quiet_mlflow()
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")  # not 7: minutes
+    logging.getLogger("azureml.mlflow").setLevel(logging.ERROR)  # of what `fetch` mends, it warns
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri)

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from contextlib import AbstractContextManager
+from datetime import datetime
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,9 +24,11 @@ from mlops.workspaces import (
     Job,
     ModelVersion,
     Report,
+    Requests,
     Requirement,
     Response,
 )
+from mlops.workspaces.azure.arm import Arm
 from mlops.workspaces.azure.batch import BatchEndpointInAzure
 from mlops.workspaces.azure.data import AzureDataStore
 from mlops.workspaces.azure.endpoint import OnlineEndpointInAzure
@@ -39,6 +42,7 @@ from mlops.workspaces.azure.jobs import (
     load_pipeline_job,
     status_of,
 )
+from mlops.workspaces.azure.monitors import MonitorInAzure
 from mlops.workspaces.azure.needs import Needs
 from mlops.workspaces.azure.sign_in import open_credential
 from mlops.workspaces.azure.tracking import (
@@ -48,6 +52,7 @@ from mlops.workspaces.azure.tracking import (
     open_client,
     receive_version,
 )
+from mlops.workspaces.azure.traffic import requests_of
 from mlops.workspaces.locks import locked
 from mlops.workspaces.registry import CODE, DECISION, Registry
 
@@ -96,12 +101,18 @@ class AzureWorkspace:
         self._folder = project.state / "azure" / where
 
     def requirements(self) -> list[Requirement]:
-        """The workspace, what lies around it, roles, images, endpoints."""
-        return self._needs.look()
+        """The workspace, what lies around it, roles, images, endpoints, the monitor."""
+        needs = self._needs.look()
+        there = needs[0].satisfied  # the workspace, in which the rest lies
+        return [*needs, *(self._monitor.requirements() if there and self._monitor else ())]
 
     def provide(self) -> None:
         """Make what is missing."""
         self._needs.make()
+        number = self._monitor.unwatched() if self._monitor else None
+        for version in self.versions() if number else ():
+            if version.number == number:
+                self.watch(version, lambda _: None)
 
     def lock(self) -> AbstractContextManager[None]:
         """Held while an act on this machine changes the workspace.
@@ -233,6 +244,17 @@ class AzureWorkspace:
         """Send a request over HTTPS through the endpoint's traffic, or to one deployment."""
         return self._online.invoke(body, deployment, test)
 
+    def requests(self, start: datetime, end: datetime) -> Requests:
+        """The requests that Azure Monitor counted, with those of our tests."""
+        return requests_of(Arm(self._credential), self._online.resource_id, start, end)
+
+    def watch(self, version: ModelVersion, report: Report) -> None:
+        """Make the monitor's schedule for the deployment of a version, or bring it up to date."""
+        if self._monitor is None:
+            report(f"{self.environment.name} has no online endpoint: Azure ML watches no batches")
+        else:
+            self._monitor.watch(version, self.files(version), report)
+
     def serve(self, port: int, report: Report) -> None:
         """Say where it is served: Azure does that."""
         azure = self._azure
@@ -286,6 +308,8 @@ class AzureWorkspace:
     def _client(self) -> MLClient:
         from azure.ai.ml import MLClient
 
+        if not os.environ.get("MLOPS_DEBUG"):  # it says of each such class that it may change
+            logging.getLogger("azure.ai.ml._utils._experimental").setLevel(logging.ERROR)
         return MLClient(
             self._credential, self._azure.subscription_id, self._azure.resource_group,
             self._azure.workspace, **CLIENT,
@@ -324,6 +348,14 @@ class AzureWorkspace:
         folder = self.project.deployment / "batch"
         return BatchEndpointInAzure(self._client, self.environment, folder, self._folder / "batch")
 
+    @cached_property
+    def _monitor(self) -> MonitorInAzure | None:
+        if not self.environment.serves("online"):
+            return None
+        return MonitorInAzure(
+            self._client, self.project, self.environment, self._online, self.data()
+        )
+
     @property
     def _needs(self) -> Needs:
         serves = self.environment.serves
@@ -332,6 +364,7 @@ class AzureWorkspace:
         return Needs(
             self.project, self.environment, self._client, self._credential,
             open_registry=lambda: self._shared, endpoints=[*online, *batch],
+            watched=self._online if online else None,
         )  # fmt: skip
 
     @property
