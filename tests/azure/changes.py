@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tests.azure.faults import Fault
 from tests.azure.messages import LOCATION, SCORING, Answer, Refusal, Request
 from tests.azure.operations import LONG_RUNNING, Work
-from tests.azure.resources import ASSETS, Resource, kinds_of
+from tests.azure.resources import ASSETS, Resource, kinds_of, plain_id
 from tests.azure.workspaces import furnish
 
 if TYPE_CHECKING:
@@ -64,6 +64,23 @@ def _check(
         _check_traffic(new.get("traffic") or {}, there)
     if len(kinds) == 3 and kinds[2] == "deployments":
         azure.resources.find(path.rpartition("/deployments/")[0])
+    if kinds == ["workspaces", "schedules"]:
+        _check_monitor(azure, new["action"].get("monitorDefinition") or {})
+
+
+def _check_monitor(azure: StandIn, monitor: dict[str, Any]) -> None:
+    """That what a monitor watches and compares is there."""
+    if target := (monitor.get("monitoringTarget") or {}).get("deploymentId"):
+        deployment = azure.resources.find(target)["properties"]
+        if not (deployment.get("dataCollector") or {}).get("collections"):
+            raise Refusal(400, "UserError", "The deployment has no data collector.")
+    for signal in (monitor.get("signals") or {}).values():
+        production = signal.get("productionData") or []
+        places = production if isinstance(production, list) else [production]
+        for place in (*places, signal["referenceData"]):
+            asset = azure.resources.find(plain_id(place["uri"]))["properties"]
+            if asset.get("dataType") != place["jobInputType"]:
+                raise Refusal(400, "UserError", f"{place['uri']} is a {asset.get('dataType')}.")
 
 
 def _check_traffic(asked: dict[str, int], deployments: set[str]) -> None:
@@ -107,6 +124,9 @@ def _online_endpoint(_: StandIn, resource: Resource, *_more: Any) -> None:
 def _online_deployment(azure: StandIn, resource: Resource, *_: Any) -> Work:
     resource["properties"].setdefault("environmentVariables", {})
     resource["properties"].setdefault("scaleSettings", {"scaleType": "Default"})
+    collector = resource["properties"].get("dataCollector") or {}
+    for collection in (collector.get("collections") or {}).values():  # as Azure writes the word
+        collection["dataCollectionMode"] = str(collection["dataCollectionMode"]).capitalize()
     return lambda: azure.machines.online.deploy(resource)
 
 
@@ -118,6 +138,10 @@ def _model_version(azure: StandIn, resource: Resource, *_: Any) -> None:
     properties, owner = resource["properties"], resource["id"].partition("/models/")[0]
     properties.setdefault("flavors", {})
     properties["modelUri"] = azure.storage.resolved(properties["modelUri"], owner)
+
+
+def _schedule(_: StandIn, resource: Resource, *_more: Any) -> None:
+    resource["properties"].setdefault("isEnabled", True)
 
 
 def _compute(_: StandIn, resource: Resource, *_more: Any) -> None:
@@ -133,4 +157,5 @@ ADDITIONS: dict[str, Callable[[StandIn, Resource, Resource | None, Fault | None]
     "workspaces/models/versions": _model_version,
     "registries/models/versions": _model_version,
     "workspaces/computes": _compute,
+    "workspaces/schedules": _schedule,
 }

@@ -8,7 +8,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from mlops.scoring.requests import TEST_HEADER
 from mlops.workspaces.local.processes import start, stop
+from tests.azure.collector import Collector
 from tests.azure.machine import surroundings
 from tests.azure.messages import Refusal
 from tests.azure.services import HOST, SECONDS_TO_START, free_port
@@ -22,14 +24,15 @@ class InferenceServer:
     """A process that answers at /score; it ends when this process does."""
 
     def __init__(
-        self, code: Path, script: str, model: Path, variables: dict[str, str], log: Path
-    ) -> None:
-        self._port, self.log = free_port(), log
+        self, code: Path, script: str, model: Path, variables: dict[str, str], log: Path,
+        collector: Collector,
+    ) -> None:  # fmt: skip
+        self._port, self.log, self._collector = free_port(), log, collector
         with log.open("wb") as stream:
             self._process = start(
                 [sys.executable, str(STARTER), "--entry_script", str(code / script),
                  "--port", str(self._port)], folder=code, log=stream,
-                environment={**surroundings(), **variables, "PYTHONPATH": str(code),
+                environment={**surroundings(), **variables, **collector.variables, "PYTHONPATH": str(code),
                              "AML_APP_ROOT": str(code), "AZUREML_MODEL_DIR": str(model),
                              "GUNICORN_CMD_ARGS": "--no-control-socket"},
             )  # fmt: skip
@@ -48,14 +51,17 @@ class InferenceServer:
             "troubleshooting guide, available here: https://aka.ms/oe-tsg#error-resourcenotready",
         )  # fmt: skip
 
-    def post(self, body: bytes) -> tuple[int, bytes]:
-        """Score a request; the status and the body of the answer."""
-        return self._ask("POST", "/score", body)
+    def post(self, body: bytes, test: bool = False) -> tuple[int, bytes]:
+        """Score a request, or one of a test of ours; the status and the body of the answer."""
+        return self._ask("POST", "/score", body, {TEST_HEADER: "true"} if test else {})
 
-    def _ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+    def _ask(
+        self, method: str, path: str, body: bytes | None = None, more: dict[str, str] | None = None
+    ) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection(HOST, self._port, timeout=60)
         try:
-            connection.request(method, path, body, {"Content-Type": "application/json"})
+            headers = {"Content-Type": "application/json", **(more or {})}
+            connection.request(method, path, body, headers)
             response = connection.getresponse()
             return response.status, response.read()
         finally:
@@ -64,3 +70,4 @@ class InferenceServer:
     def stop(self) -> None:
         """End it and its workers."""
         stop(self._process)
+        self._collector.close()

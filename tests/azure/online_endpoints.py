@@ -6,11 +6,14 @@ import functools
 import random
 import tempfile
 import threading
+import time
 import uuid
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops.scoring.requests import TEST_HEADER
+from tests.azure.collector import Collector
 from tests.azure.inference_server import InferenceServer
 from tests.azure.machine import code_of
 from tests.azure.messages import SCORING, Answer, Request
@@ -56,8 +59,9 @@ class OnlineEndpoints:
             **(properties.get("environmentVariables") or {}),
         }
         server = InferenceServer(
-            code, script["scoringScript"], model.parent, variables, folder / "log.txt"
-        )
+            code, script["scoringScript"], model.parent, variables, folder / "log.txt",
+            Collector(self._azure, deployment, folder),
+        )  # fmt: skip
         with self._azure.lock:
             old = self._servers.pop(key, None)
             self._servers[key] = server
@@ -107,8 +111,11 @@ class OnlineEndpoints:
             return _refused(404, "NotFound", f"No deployment {chosen}.")
         if not wanted:
             self._mirror(endpoint, request.content)
-        status, content = server.post(request.content)
+        started = time.perf_counter()
+        status, content = server.post(request.content, TEST_HEADER in request.headers)
+        milliseconds = 1000 * (time.perf_counter() - started)
         self.scored.append((name, chosen, status))
+        self._azure.metrics.note(endpoint["id"], chosen, status, milliseconds)
         return Answer(status, content, {DEPLOYMENT_HEADER: chosen})
 
     def _admits(self, endpoint: Resource, request: Request) -> bool:

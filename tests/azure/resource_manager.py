@@ -11,6 +11,7 @@ from urllib.parse import urlencode, urlsplit
 from tests.azure.changes import change
 from tests.azure.faults import Fault
 from tests.azure.messages import Answer, Refusal, Request
+from tests.azure.metrics import METRICS
 from tests.azure.operations import LONG_RUNNING
 from tests.azure.resources import ASSETS, PROVIDER, Resource, kinds_of
 from tests.azure.scopes import AUTHORIZATION, GROUP
@@ -45,6 +46,9 @@ class ResourceManager:
             return scopes.answer_for_roles(request)
         if answer := self._azure.operations.answer(path):
             return answer
+        if path.lower().endswith(METRICS):
+            self._azure.resources.find(path[: -len(METRICS)])
+            return self._azure.metrics.answer(request)
         if request.method == "PUT" and GROUP.fullmatch(path):
             scopes.add_group(path.split("/")[4])
         scopes.check(path)

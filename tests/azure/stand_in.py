@@ -8,9 +8,10 @@ come back; it does not show that Azure would accept the requests.
     messages, faults            what passes, and what fails because a test asked for it
     identities, scopes          who may do what; the subscription, its groups and roles
     resource_manager            management.azure.com: changes, operations, resources, workspaces
+    metrics                     Azure Monitor, what endpoints were asked
     storage                     the accounts of blobs, in front of Azurite
     regional_host               MLflow (tracking, model_versions), registries, artifacts of runs
-    machines                    jobs (commands, sweeps, runs), online and batch endpoints
+    machines                    jobs (commands, sweeps, runs), online and batch endpoints, collectors
     checks                      what the published specifications say against a request
     services                    the processes of Azurite and MLflow
 """
@@ -32,6 +33,7 @@ from tests.azure.http_proxy import HttpProxy
 from tests.azure.identities import Identities, Identity
 from tests.azure.machines import Machines
 from tests.azure.messages import API, ARM, BLOBS, LOCATION, SCORING, Answer, Refusal, Request
+from tests.azure.metrics import Metrics
 from tests.azure.model_versions import ModelVersions
 from tests.azure.operations import Operations
 from tests.azure.regional_host import RegionalHost
@@ -45,6 +47,7 @@ from tests.azure.tracking import Tracking
 from tests.azure.workspaces import furnish
 
 # Where azure-ai-ml asks the host of a region what it asks Azure Resource Manager elsewhere.
+SCHEMAS = "azuremlschemas.azureedge.net"  # where it looks for that of an MLTable
 FRONT_END = "/mferp/managementfrontend"
 
 
@@ -77,6 +80,7 @@ class StandIn:
         self.scopes = Scopes(self.subscription, self.tenant)
         self.role_assignments = self.scopes.role_assignments
         self.operations = Operations(self)
+        self.metrics = Metrics()
         self.storage = self.data_plane = Storage(self)
         self.tracking, self.model_versions = Tracking(self), ModelVersions(self)
         self.registries, self.machines = Registries(self), Machines(self)
@@ -213,6 +217,8 @@ class StandIn:
             return self._resource_manager.answer(request, fault)
         if host == API:
             return self._regional_host.answer(request)
+        if host == SCHEMAS:
+            raise Refusal(404, "NotFound", "The SDK goes on without this schema.")
         self.findings.append(f"{request.method} {request.url}: nobody is expected to ask this host")
         raise Refusal(404, "UnknownHost", f"The stand-in knows nothing of {host}.")
 
