@@ -93,6 +93,7 @@ class Production:
         self.version = ModelVersion("churn-model", 3, "prod", "run", now(), {"origin": "dev/7"})
         self.log: list[Requests] = []
         self.lines: list[str] = []
+        self.deployment = "version-3"
         files = folder / "files"
         for name in ("model", "held_out", "evaluation"):
             (files / name).mkdir(parents=True)
@@ -153,7 +154,7 @@ class Production:
     def file(self, collection: str, time: datetime.datetime) -> Path:
         """The file of an hour."""
         endpoint = self.environment.endpoint("online")
-        folder = events.folder_of(endpoint, "version-3", collection)
+        folder = events.folder_of(endpoint, self.deployment, collection)
         place = self.folder / "data" / events.DATASTORE / folder / events.hour_of(time)
         place.mkdir(parents=True, exist_ok=True)
         return place / "part.jsonl"

@@ -375,3 +375,18 @@ def test_recent_production_data_can_be_the_reference(
     assert signal_of(result, "data_drift").reference.startswith("production from 2026-03-10 06:00")
     assert feature_of(result, "data_drift", "size").state == "fine"
     assert act.checks_of(signal_of(result, "data_drift"))[0].passed
+
+
+def test_the_version_before_is_in_the_past_and_not_in_the_verdict(
+    production: Production, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    production.deployment = "version-2"
+    moved = rows(300, seed=2).eval("size = size + 3")
+    production.serve(moved, ago=8 * 24 * HOUR)
+    production.serve(moved, ago=2 * 24 * HOUR)
+    production.deployment = "version-3"
+    production.serve(rows(300, seed=3))
+    result = production.monitor(monkeypatch)
+    drift = signal_of(result, "data_drift")
+    assert (drift.state, drift.production_rows) == ("fine", 300)
+    assert [point.rows for point in drift.features[0].history[-2:]] == [300, 300]

@@ -32,10 +32,14 @@ FATAL = re.compile(rb"^[^{\n]*null|\}\s*null\s*$", re.MULTILINE)
 
 
 class Piece(NamedTuple):
-    """Some rows: when each was collected (UTC, microseconds), and their columns."""
+    """Some rows: when each was collected (UTC, microseconds), and their columns.
+
+    `current` says that the deployment in use was given them, not one before it.
+    """
 
     times: npt.NDArray[np.datetime64]
     columns: dict[str, pa.Array]
+    current: bool = True
 
     @property
     def rows(self) -> int:
@@ -44,15 +48,19 @@ class Piece(NamedTuple):
 
     def take(self, places: npt.NDArray[np.int64]) -> Piece:
         """The rows at some places."""
-        return Piece(self.times[places], {n: c.take(places) for n, c in self.columns.items()})
+        columns = {name: column.take(places) for name, column in self.columns.items()}
+        return Piece(self.times[places], columns, self.current)
 
 
 @dataclass
 class Reading:
-    """The rows of one collection of a deployment, and what was wrong with their files."""
+    """The rows of one collection of an endpoint, and what was wrong with their files."""
 
     store: DataStore
-    folder: str
+    endpoint: str
+    deployment: str
+    """The one in use."""
+    collection: str
     columns: dict[str, Column]
     whole: frozenset[str] = frozenset()
     """Columns of integers that are read as such: ids, which may exceed what a float holds."""
@@ -68,31 +76,35 @@ class Reading:
         """
         import numpy as np
 
-        location = Location(events.DATASTORE, self.folder, "uri_folder")
         first, last = naive(start), naive(end)
-        hour = None
-        for name in self.store.names(location):
-            found = events.hour_from(name)
-            if found is None or not (start - 2 * HOUR < found < end + HOUR):
+        folder = Location(events.DATASTORE, f"{events.FOLDER}/{self.endpoint}", "uri_folder")
+        place = None
+        for name in self.store.names(folder):
+            deployment, collection, path = (*name.split("/", 2), "", "")[:3]
+            hour = events.hour_from(path)
+            if collection != self.collection or hour is None:
                 continue
-            if found != hour:
-                hour, self._seen = found, set()
-            with self.store.open(location.file(name)) as stream:
+            if not start - 2 * HOUR < hour < end + HOUR:
+                continue
+            if (deployment, hour) != place:
+                place, self._seen = (deployment, hour), set()
+            current = deployment == self.deployment
+            with self.store.open(folder.file(name)) as stream:
                 for piece in self._pieces(stream):
                     inside = (piece.times >= first) & (piece.times < last)
-                    if inside.all():
-                        yield piece
-                    elif inside.any():
-                        yield piece.take(np.flatnonzero(inside))
+                    if inside.any():
+                        whole = piece if inside.all() else piece.take(np.flatnonzero(inside))
+                        yield whole._replace(current=current)
 
     def problems(self) -> list[str]:
         """What was wrong, a line each."""
-        name = self.folder.rpartition("/")[2]
         lines = []
         if self.broken:
-            lines.append(f"{name}: {self.broken} lines cannot be read and were left out")
+            lines.append(f"{self.collection}: {self.broken} lines cannot be read and were left out")
         if self.twice:
-            lines.append(f"{name}: {self.twice} events were delivered twice and count once")
+            lines.append(
+                f"{self.collection}: {self.twice} events were delivered twice and count once"
+            )
         return lines
 
     def _pieces(self, stream: BinaryIO) -> Iterator[Piece]:
@@ -176,18 +188,6 @@ class Reading:
             return False
         self._seen.add(event)
         return True
-
-
-def reading_of(
-    store: DataStore,
-    endpoint: str,
-    deployment: str,
-    collection: str,
-    columns: dict[str, Column],
-    whole: frozenset[str] = frozenset(),
-) -> Reading:
-    """The collection of a deployment, of which only these columns are read."""
-    return Reading(store, events.folder_of(endpoint, deployment, collection), columns, whole)
 
 
 def _blocks(stream: BinaryIO) -> Iterator[bytes]:

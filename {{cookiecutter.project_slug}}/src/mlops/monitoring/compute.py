@@ -12,7 +12,7 @@ from mlops import events
 from mlops.contract import Column, Contract
 from mlops.errors import MlopsError, redact
 from mlops.monitoring.attribution import ROWS, attribution_drift, attributions
-from mlops.monitoring.collected import Reading, reading_of
+from mlops.monitoring.collected import Reading
 from mlops.monitoring.columns import TableProfile
 from mlops.monitoring.definition import Monitor, Signal, TopFeatures
 from mlops.monitoring.drift import History, drifted
@@ -151,7 +151,7 @@ class Computation:
         columns = {contract.id: contract.columns[contract.id], **self._prediction}
         reading = self._reading(events.OUTPUTS, columns, frozenset({contract.id}))
         for piece in reading.between(spans[0].start, spans[-1].end):
-            for span, part in parts_of(piece, spans):
+            for span, part in parts_of(piece, spans, spans[-1:]):
                 tallies[span].add(part, labels)
         found = performance(contract, list(tallies.items()), labels, signal, self._settings)
         return (found.feature,), found.note
@@ -166,13 +166,17 @@ class Computation:
             if signal.type == "feature_attribution_drift":
                 self._sample = RowSample(self._spans[name][-1], ROWS)
         reading = self._reading(events.INPUTS, features)
-        return profile_spans(reading, self._needed(INPUT_SIGNALS), features, self._sample)
+        return profile_spans(
+            reading, self._needed(INPUT_SIGNALS), self._present, features, self._sample
+        )
 
     @cached_property
     def _outputs(self) -> dict[Span, TableProfile]:
         columns = output_columns(self._contract)
         reading = self._reading(events.OUTPUTS, columns)
-        return profile_spans(reading, self._needed(("prediction_drift",)), columns, None)
+        return profile_spans(
+            reading, self._needed(("prediction_drift",)), self._present, columns, None
+        )
 
     @property
     def _prediction(self) -> dict[str, Column]:
@@ -239,6 +243,10 @@ class Computation:
         window = self._monitor.reference_window(signal)
         return spans_of(window, self._at, 1)[0] if window else None
 
+    @property
+    def _present(self) -> set[Span]:
+        return {spans[-1] for spans in self._spans.values()}
+
     def _needed(self, types: tuple[str, ...]) -> set[Span]:
         needed: set[Span] = set()
         for name, signal in self._monitor.signals.items():
@@ -252,7 +260,7 @@ class Computation:
         self, collection: str, columns: dict[str, Column], whole: frozenset[str] = frozenset()
     ) -> Reading:
         self._report(f"reading {collection} ...")
-        reading = reading_of(self._workspace.data(), *self._where, collection, columns, whole)
+        reading = Reading(self._workspace.data(), *self._where, collection, columns, whole)
         self._readings.append(reading)
         return reading
 

@@ -31,13 +31,21 @@ def spans_of(window: DataWindow, at: datetime.datetime, count: int) -> tuple[Spa
     )
 
 
-def parts_of(piece: Piece, spans: Collection[Span]) -> Sequence[tuple[Span, Piece]]:
-    """The rows of a piece in each window; windows may overlap."""
+def parts_of(
+    piece: Piece, spans: Collection[Span], present: Collection[Span]
+) -> Sequence[tuple[Span, Piece]]:
+    """The rows of a piece in each window; windows may overlap.
+
+    In the `present` ones, only what the deployment in use was given counts: nobody is blamed for
+    the answers of the one before.
+    """
     import numpy as np
 
     first, last = piece.times.min(), piece.times.max()
     parts = []
     for span in spans:
+        if span in present and not piece.current:
+            continue
         start, end = naive(span.start), naive(span.end)
         if start <= first and last < end:
             parts.append((span, piece))
@@ -49,11 +57,15 @@ def parts_of(piece: Piece, spans: Collection[Span]) -> Sequence[tuple[Span, Piec
 
 
 def profile_spans(
-    reading: Reading, spans: Collection[Span], columns: dict[str, Column], sample: RowSample | None
+    reading: Reading,
+    spans: Collection[Span],
+    present: Collection[Span],
+    columns: dict[str, Column],
+    sample: RowSample | None,
 ) -> dict[Span, TableProfile]:
     """The profile of what was collected in each window, read once.
 
-    `sample` gets the rows of its window.
+    `present` are the windows that are judged (see `parts_of`); `sample` gets the rows of its own.
     """
     profiles = {span: TableProfile(columns) for span in spans}
     wanted = {*spans, *([sample.span] if sample else [])}
@@ -61,7 +73,7 @@ def profile_spans(
         return profiles
     start, end = min(s.start for s in wanted), max(s.end for s in wanted)
     for piece in reading.between(start, end):
-        for span, part in parts_of(piece, wanted):
+        for span, part in parts_of(piece, wanted, present):
             if span in profiles:
                 profiles[span].add(part.columns, part.rows)
             if sample and span == sample.span:
