@@ -111,6 +111,71 @@ def empty() -> MonitorResult:
     )
 
 
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(2)>',
+    "' onload='alert(3)",
+    "&lt;b&gt; &amp; ]]> --> </style></title>",
+    "\u202eright to left\u2066",
+    "line\nbreak\ttab\x00nul\x1b[31m",
+    "half a pair \ud800",
+    "الإيرادات",
+    "収益 🫀 ünï",
+    "{{ cookiecutter.project_slug }}",
+    "a" * 3000,
+    "no_spaces_" * 20,
+    "",
+)
+"""Names that a page must show as text, and that must not move anything."""
+
+
+def hostile() -> MonitorResult:
+    """A result in which every text that comes from outside is hostile."""
+    rng = random.Random(5)
+    column: dict[str, object] = {"maximum": 10, "unit": HOSTILE[1]}
+    features = [_drifted(rng, name, column, 4) for name in HOSTILE]
+    features = [
+        feature.model_copy(update={"note": name, "state": state})
+        for feature, name, state in zip(features, HOSTILE, ("breached", "fine", "unknown") * 5)
+    ]
+    labels = _categorical(rng, "labels", HOSTILE[:12], 4)
+    shares = tuple(1 / 12 for _ in range(12))
+    both = [
+        Distribution(rows=100, labels=HOSTILE[:12], shares=each)
+        for each in (shares, (*shares[1:], shares[0] + 0.2))
+    ]
+    labels = labels.model_copy(update={"reference": both[0], "production": both[1]})
+    first = HOSTILE[0]
+    signals = [
+        _signal("data_drift", [*features, labels], note=HOSTILE[1]).model_copy(
+            update={"name": first, "reference": HOSTILE[3]}
+        ),
+        _signal("prediction_drift", [labels.model_copy(update={"name": HOSTILE[4]})]),
+        _signal("data_quality", [_quality(rng, name, 4) for name in HOSTILE]),
+        _signal("feature_attribution_drift", _attribution(rng, list(HOSTILE), 4)),
+        _signal("model_performance", [], state="unknown", note=first),
+    ]
+    checks = tuple(Check(rule=n, value=n, limit=n, comparison="at most", passed=False, detail=n)
+                   for n in HOSTILE[:4])  # fmt: skip
+    return MonitorResult(
+        environment=first, model=HOSTILE[1], version=1, origin=HOSTILE[2], endpoint=HOSTILE[5],
+        deployment=HOSTILE[6], made=MADE, signals=tuple(signals), problems=HOSTILE,
+        health=_health(errors=0.02).model_copy(update={"checks": checks, "note": HOSTILE[0]}),
+    )  # fmt: skip
+
+
+def hostile_decisions() -> list[Decision]:
+    """Decisions whose texts are hostile."""
+    return [
+        Decision(
+            kind="gate", environment=name, model=name, version=None, time=time,
+            checks=(Check(rule=name, value=name, passed=False, detail=name),),
+            facts={"in use": name, "data": name, "outcome": {"result": name, "version": name}},
+        )
+        for name, time in zip(HOSTILE, ("2026-05-18T03:31:02+00:00", "<b>no time</b>") * 7)
+    ]  # fmt: skip
+
+
 def decisions() -> list[Decision]:
     """How version 4 came to prod, and what followed on the drift."""
     return [

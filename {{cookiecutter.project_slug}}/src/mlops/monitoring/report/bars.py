@@ -67,7 +67,7 @@ def paired_bars(
     drawn = []
     for place, (name, old, new) in enumerate(rows):
         y = place * ROW + 4
-        words = tag("title", f"{name}: {_both(old, new)}")
+        words = tag("title", f"{short(name, 60)}: {_both(old, new)}")
         text = tag(
             "text", short(name, LETTERS), x=left - 8, y=y + 15, text_anchor="end", class_="name"
         )
@@ -172,7 +172,7 @@ def _what_stands_out(before: Distribution | None, now: Distribution | None) -> s
         name, old, new = max(
             shares_of(before, now), key=lambda row: abs((row[1] or 0) - (row[2] or 0))
         )
-        return f"Largest difference: {name}, {_both(old, new)}."
+        return f"Largest difference: {short(name, 60)}, {_both(old, new)}."
     if before.edges != now.edges:
         return "The bins differ."
     gaps = [abs(a - b) for a, b in zip(before.shares, now.shares)]

@@ -81,11 +81,11 @@ def checks_table(caption: str, checks: Sequence[Check]) -> Html:
     ordered = sorted(checks, key=lambda check: check.passed)
     rows: list[tuple[Content, ...]] = [
         (
-            check.rule,
+            short(check.rule, LETTERS),
             passed(check.passed),
             value_of(check.value),
             NOTHING if check.limit is None else f"{check.comparison} {value_of(check.limit)}",
-            short(check.detail, LETTERS) or NOTHING,
+            short(check.detail, LETTERS) if check.detail else NOTHING,
         )
         for check in ordered[:CHECKS_SHOWN]
     ]

@@ -99,7 +99,9 @@ def listed(names: Sequence[str]) -> str:
 
 
 def short(text: str, characters: int) -> str:
-    """A text of at most so many characters; what was cut off is marked."""
+    """A text of at most so many characters; what was cut off is marked, and so is one of spaces."""
+    if not text.strip():
+        return f"“{text[:characters]}”"
     return text if len(text) <= characters else text[: characters - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 

@@ -107,7 +107,7 @@ def table(
     )
     if not wide:
         return made
-    return tag("div", made, class_="scroll", role="region", aria_label=caption, tabindex="0")
+    return tag("div", made, class_="scroll", role="group", aria_label=caption, tabindex="0")
 
 
 def figure(title: Content, chart: Content, note: Content = None, legend: Content = None) -> Html:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from mlops.monitoring.report.bars import paired_bars
 from mlops.monitoring.report.columns import severity, signals_of, worst
 from mlops.monitoring.report.features import column_details, history_figure
-from mlops.monitoring.report.icons import badge, passed, sign
+from mlops.monitoring.report.history import checks_table
+from mlops.monitoring.report.icons import badge, sign
 from mlops.monitoring.report.lines import Event, latency_chart, metric_chart, requests_chart
 from mlops.monitoring.report.markup import Content, Html, html, tag
 from mlops.monitoring.report.numbers import (
@@ -29,7 +30,6 @@ from mlops.monitoring.report.words import (
     metric_of,
     signal_title,
 )
-from mlops.monitoring.report.wrong import value_of
 from mlops.monitoring.results import (
     HealthPoint,
     HealthResult,
@@ -154,18 +154,7 @@ def endpoint(health: HealthResult | None) -> Section | None:
     if health.requests:
         blocks.append(_health_facts(health))
     if health.checks:
-        rows = [
-            (
-                check.rule,
-                value_of(check.value),
-                NOTHING if check.limit is None else f"{check.comparison} {value_of(check.limit)}",
-                passed(check.passed),
-                check.detail or NOTHING,
-            )
-            for check in health.checks
-        ]
-        head = ("Check", "Value", "Limit", "Result", "Detail")
-        blocks.append(table("Checks of the endpoint", head, rows, wide=True, quiet=True))
+        blocks.append(checks_table("Checks of the endpoint", health.checks))
     if health.history:
         blocks.append(tag("div", _health_charts(health), class_="charts"))
         numbers = _health_table(health.history)

@@ -84,7 +84,7 @@ def _summary(before: Distribution | None, now: Distribution | None) -> Html:
             (name.capitalize(), *(number(getattr(d, name)) if d else NOTHING for d in both))
             for name in ("mean", "minimum", "maximum")
         ]
-    return table("In all", ("", "Reference", "Now"), rows, numbers=(1, 2))
+    return table("In all", ("What", "Reference", "Now"), rows, numbers=(1, 2))
 
 
 def _shares(before: Distribution | None, now: Distribution | None) -> Html | None:

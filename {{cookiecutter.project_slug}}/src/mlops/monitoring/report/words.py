@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mlops.decisions import Decision
-from mlops.monitoring.report.numbers import count, number, plural, share
+from mlops.monitoring.report.numbers import count, number, plural, share, short
 from mlops.monitoring.results import (
     Distribution,
     FeatureResult,
@@ -234,7 +234,9 @@ def change(before: Distribution | None, now: Distribution | None, unit: str = ""
         moved |= {name: -part for name, part in shares.items() if name not in moved}
         name = max(moved, key=lambda label: abs(moved[label]))
         old, new = shares.get(name, 0), dict(zip(now.labels, now.shares)).get(name, 0)
-        return f"The share of “{name}” {_went(old, new)} from {share(old)} to {share(new)}."
+        return (
+            f"The share of “{short(name, 60)}” {_went(old, new)} from {share(old)} to {share(new)}."
+        )
     if before.mean is None or now.mean is None:
         return ""
     old_text, new_text = number(before.mean), number(now.mean)

@@ -28,6 +28,8 @@ from mlops.monitoring.results import (
 
 SHOWN = 8
 NAMED = 60
+PROBLEMS_SHOWN = 20
+LETTERS = 300
 WHERE = {
     "data_drift": "features", "data_quality": "quality", "prediction_drift": "predictions",
     "model_performance": "performance", "feature_attribution_drift": "attribution",
@@ -87,9 +89,7 @@ def wrong_section(
     if alarms:
         blocks.append(_block("Alarms", None, [_alarm(alarm) for alarm in alarms]))
     if result.problems:
-        blocks.append(
-            _block("Problems in the collected data", None, [tag("li", p) for p in result.problems])
-        )
+        blocks.append(_block("Problems in the collected data", None, _problems(result.problems)))
     silent = _silent(result)
     if not blocks and result.state == "fine":
         blocks.append(tag("p", "All that can be computed is within its limits."))
@@ -163,17 +163,23 @@ def _endpoint(health: HealthResult) -> Html:
 
 def check_text(check: Check) -> list[Content]:
     """A check as a person reads it: rule, value, limit, detail."""
-    said: list[Content] = [check.rule, ": ", tag("b", value_of(check.value))]
+    said: list[Content] = [short(check.rule, LETTERS), ": ", tag("b", value_of(check.value))]
     if check.limit is not None and check.comparison:
         said.append(f", {check.comparison} {value_of(check.limit)}")
     if check.detail:
-        said.append(f" ({check.detail})")
+        said.append(f" ({short(check.detail, LETTERS)})")
     return said
 
 
 def value_of(value: float | str | None) -> str:
     """A value of a check."""
-    return value if isinstance(value, str) else number(value, 4)
+    return short(value, LETTERS) if isinstance(value, str) else number(value, 4)
+
+
+def _problems(problems: Sequence[str]) -> list[Html]:
+    shown = [tag("li", short(problem, LETTERS)) for problem in problems[:PROBLEMS_SHOWN]]
+    more = len(problems) - len(shown)
+    return [*shown, tag("li", f"and {count(more)} more")] if more > 0 else shown
 
 
 def _alarm(alarm: Alarm) -> Html:
