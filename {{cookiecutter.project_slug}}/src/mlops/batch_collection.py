@@ -53,6 +53,8 @@ def _collect(workspace: Workspace, version: ModelVersion, source: Path, answers:
                 (INPUTS, _inputs(asked, contract)),
                 (OUTPUTS, _outputs(answered, contract)),
             ):
+                if not len(table.columns):  # none may be recorded
+                    continue
                 with file.open("w", encoding="utf-8", newline="") as lines:
                     for number, correlation in enumerate(correlations):
                         rows = table[number * size : (number + 1) * size].to_json(

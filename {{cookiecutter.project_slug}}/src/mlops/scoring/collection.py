@@ -166,6 +166,7 @@ def open_collection(contract: Contract) -> Collection | None:
     try:
         collector = _AzureCollector()
         if not collector.share:
+            collector.flush()
             return None
         collection = Collection(contract, collector)
     except Exception as error:  # whatever it is: the deployment serves without
@@ -219,7 +220,7 @@ class _AzureCollector:
     def send(self, inputs: pd.DataFrame, outputs: pd.DataFrame, seconds: int) -> None:
         context = self._context(timestamp=seconds)
         for name, table in ((INPUTS, inputs), (OUTPUTS, outputs)):
-            if name in self._collectors:
+            if name in self._collectors and len(table.columns):
                 self._collectors[name].collect(table, context)
 
     def waiting(self) -> int:
