@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from ..conftest import generated
 
-# Its parser knows neither lambdas nor `@onlyIfNotExists`. It has no rule for what these make:
-# modules, resource groups, role assignments, a budget, an Azure ML registry.
-UNREAD = {"access", "access_before", "budget", "main", "registry", "registry_access"}
+# Its parser knows no lambdas. It has no rule for what these make: modules, resource groups, role
+# assignments, alert rules.
+UNREAD = {"access", "access_before", "endpoint_alerts", "main", "registry_access", "watch"}
+UNKNOWN_TO_IT = "@onlyIfNotExists()\n"  # a decorator that says when, not what
 
 
 @pytest.mark.slow
-def test_checkov_finds_nothing_but_what_is_excepted_with_a_reason() -> None:
-    folder = generated() / "infrastructure"
+def test_checkov_finds_nothing_but_what_is_excepted_with_a_reason(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(generated() / "infrastructure", tmp_path / "infrastructure"))
+    for path in folder.rglob("*.bicep"):
+        path.write_text(path.read_text().replace(UNKNOWN_TO_IT, ""))
     done = subprocess.run(
         [sys.executable, "-m", "uv", "tool", "run", "checkov==3.3.30", "--framework", "bicep",
          "--directory", str(folder), "--compact", "--skip-download", "--output", "json"],

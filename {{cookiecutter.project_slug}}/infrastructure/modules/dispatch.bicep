@@ -13,7 +13,10 @@ param secretRoles array
 @description('Which events start it: a filter of an event subscription.')
 param breach object
 
+// Each API takes its own words, and its own kind of token.
 var isPipeline = endsWith(url, '/runs')
+var repository = { repositories: { self: { refName: 'refs/heads/main' } } }
+var body = isPipeline ? { resources: repository } : { ref: 'main' }
 
 resource keyVault 'Microsoft.KeyVault/vaults@2026-02-01' existing = {
   name: names.keyVault
@@ -47,9 +50,7 @@ resource workflow 'Microsoft.Logic/workflows@2019-05-01' = {
     definition: loadJsonContent('dispatch.json')
     parameters: {
       body: {
-        value: isPipeline
-          ? { resources: { repositories: { self: { refName: 'refs/heads/main' } } } }
-          : { ref: 'main' }
+        value: body
       }
       scheme: {
         value: isPipeline ? 'Basic' : 'Bearer'
