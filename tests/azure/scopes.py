@@ -1,23 +1,27 @@
-"""What lies above workspaces: the subscription, its resource groups, and the roles given there."""
+"""What lies above workspaces: the subscription, its resource groups, the roles given there, alerts."""
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from tests.azure.messages import LOCATION, Answer, Refusal, Request
 
 AUTHORIZATION = "/providers/Microsoft.Authorization"
+INSIGHTS = "/providers/microsoft.insights/"
 GROUP = re.compile("/subscriptions/[^/]+/resourceGroups/[^/]+", re.IGNORECASE)
 PRINCIPAL = re.compile(r"(?:principalId eq |assignedTo\()'([^']+)'")
 
 
 class Scopes:
-    """A subscription with its resource groups and role assignments."""
+    """A subscription with its resource groups, role assignments, and what is Azure Monitor's."""
 
     def __init__(self, subscription: str, tenant: str) -> None:
         self._subscription, self._tenant = subscription, tenant
         self._groups: set[str] = set()
         self.role_assignments: list[dict[str, str]] = []
+        self.insights: dict[str, dict[str, Any]] = {}
+        """Action groups and alert rules, by their paths in small letters."""
 
     def add_group(self, group: str) -> None:
         self._groups.add(group.lower())
@@ -36,6 +40,10 @@ class Scopes:
 
     def answer(self, request: Request) -> Answer:
         """Answer for the subscriptions and the resource groups."""
+        if INSIGHTS in request.path.lower():  # asked for a list of a kind
+            start = f"{request.path.lower()}/"
+            found = [each for path, each in self.insights.items() if path.startswith(start)]
+            return Answer(200, {"value": found})
         parts = request.path.split("/")
         subscription = {"id": f"/subscriptions/{self._subscription}", "displayName": "stand-in",
                         "subscriptionId": self._subscription, "tenantId": self._tenant,
