@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mlops.monitoring.report.markup import Html, html, tag
-from mlops.monitoring.report.numbers import number, share, short
+from mlops.monitoring.report.numbers import number, share, short, width_of
 from mlops.monitoring.report.scales import LETTER, WIDTH, Frame, grid, label, picture
 from mlops.monitoring.results import Distribution
 
 HEIGHT = 168
 ROW = 30
 MOST_ROWS = 12
-LETTERS = 20  # of a name beside a horizontal bar
-VALUES = 46
+LETTERS = 18  # of a name beside a horizontal bar
+VALUES = 54
 
 
 def histogram(title: str, before: Distribution | None, now: Distribution | None) -> Html:
@@ -62,7 +62,7 @@ def paired_bars(
     """Names with a share in the reference and one at present, as horizontal bars."""
     top = max((part for _, *both in rows for part in both if part is not None), default=0) or 1.0
     height = ROW * len(rows) + 4
-    left = 12 + LETTER * max(min(len(name), LETTERS) for name, _, _ in rows)
+    left = 16 + LETTER * max(width_of(short(name, LETTERS)) for name, _, _ in rows)
     room = WIDTH - left - VALUES
     drawn = []
     for place, (name, old, new) in enumerate(rows):

@@ -41,7 +41,7 @@ def metric_chart(
 ) -> Html:
     """A metric in each window; where a window says nothing, the line has a gap."""
     known = [value for _, value in points if value is not None]
-    frame = Frame(HEIGHT, *limits(known, metric.threshold), top=18, right=46)
+    frame = Frame(HEIGHT, *limits(known, metric.threshold), top=18, right=58)
     show = metric_of(metric.name).show
     axis = TimeAxis(points[0][0], points[-1][0])
     drawn: list[Content] = [
@@ -99,7 +99,7 @@ def latency_chart(points: Sequence[HealthPoint], limit: float | None) -> Html:
     series = {name: [(p.end, getattr(p, name)) for p in points] for name in ("p50", "p95", "p99")}
     known = [value for line in series.values() for _, value in line if value is not None]
     shown = limit if limit is not None and known and limit < 4 * max(known) else None
-    frame = Frame(HEIGHT, 0, limits(known, shown)[1], right=34, left=46)
+    frame = Frame(HEIGHT, 0, limits(known, shown)[1], right=36, left=46)
     axis = TimeAxis(points[0].end, points[-1].end)
     ends = {name: next((v for _, v in reversed(line) if v is not None), None)
             for name, line in series.items()}  # fmt: skip

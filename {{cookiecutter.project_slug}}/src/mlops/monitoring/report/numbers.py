@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Sequence
+from unicodedata import east_asian_width
 
 NOTHING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -98,11 +99,21 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
-def short(text: str, characters: int) -> str:
-    """A text of at most so many characters; what was cut off is marked, and so is one of spaces."""
+def short(text: str, wide: int) -> str:
+    """A text of at most so many letters; what was cut off is marked, and so is one of spaces."""
     if not text.strip():
-        return f"“{text[:characters]}”"
-    return text if len(text) <= characters else text[: characters - 1] + "\N{HORIZONTAL ELLIPSIS}"
+        return f"“{text[:wide]}”"
+    if width_of(text) <= wide:
+        return text
+    kept = text[: wide - 1]
+    while width_of(kept) > wide - 1:
+        kept = kept[:-1]
+    return kept + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def width_of(text: str) -> int:
+    """How wide a text is, in letters: some of East Asia's are two."""
+    return len(text) + sum(east_asian_width(letter) in "WF" for letter in text)
 
 
 def _utc(time: datetime.datetime) -> datetime.datetime:

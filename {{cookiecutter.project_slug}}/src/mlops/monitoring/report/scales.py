@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mlops.monitoring.report.markup import Content, Html, html, tag
+from mlops.monitoring.report.numbers import width_of
 
 Show = Callable[[float], str]
 
 # In units of the view box: a chart is about 340 pixels wide, so a unit is about a pixel.
 WIDTH = 340
-LETTER = 6.1  # how wide a letter of a label is, about
+LETTER = 7.2  # how wide a letter of a label is in a wide font
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Frame:
     height: float
     low: float
     high: float
-    left: float = 38
+    left: float = 42
     right: float = 12
     top: float = 16
     bottom: float = 22
@@ -101,7 +102,7 @@ def grid(frame: Frame, show: Show, most: int = 3) -> Html:
 
 def label(text: str, x: float, y: float, anchor: str = "start", kind: str = "") -> Html:
     """A text on a chart; it stays within the chart's width."""
-    wide = len(text) * LETTER
+    wide = width_of(text) * LETTER
     if anchor == "start":
         x = max(0, min(x, WIDTH - wide))
     elif anchor == "middle":
