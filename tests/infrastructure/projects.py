@@ -116,7 +116,7 @@ def endpoint_alerts(files: Files, environment: str, served: str) -> tuple[Deploy
     found = Deployment(files, "infrastructure/endpoint_alerts.bicep", given, group)
     made, there = found.everything(), found.existing()
     by_infrastructure = {each.id for each in main.everything()}
-    by_engine = ("endpoint", "deployment")
+    by_engine = ("endpoint", "inUse")
     return found, [
         *found.all_findings(),
         *(finding for each in made for finding in _resource_findings(each)),

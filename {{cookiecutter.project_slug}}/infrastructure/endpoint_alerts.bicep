@@ -25,7 +25,7 @@ resource endpoint 'Microsoft.MachineLearningServices/workspaces/onlineEndpoints@
   name: endpointName
 }
 
-resource deployment 'Microsoft.MachineLearningServices/workspaces/onlineEndpoints/deployments@2026-05-01' existing = {
+resource inUse 'Microsoft.MachineLearningServices/workspaces/onlineEndpoints/deployments@2026-05-01' existing = {
   parent: endpoint
   name: deploymentName
 }
@@ -90,7 +90,7 @@ var rules = concat(
   map(aboutEndpoint, each => union(each, { about: endpoint.id, type: endpointType })),
   empty(deploymentName)
     ? []
-    : map(aboutDeployment, each => union(each, { about: deployment.id, type: '${endpointType}/deployments' }))
+    : map(aboutDeployment, each => union(each, { about: inUse.id, type: '${endpointType}/deployments' }))
 )
 
 resource rule 'Microsoft.Insights/metricAlerts@2026-01-01' = [for each in rules: {
