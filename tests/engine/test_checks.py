@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from azure.ai.ml.entities._load_functions import load_schedule as azure_load_schedule
 
 from mlops.azure_checks import azure_ml_files, check_with_azure
 from mlops.checks import check_project
@@ -215,7 +216,7 @@ def test_a_sample_that_is_no_table_is_found(project: Path) -> None:
 def test_every_azure_file_of_the_project_is_one_that_azure_loads() -> None:
     project = find_project(generated())
     listed = {path for paths in azure_ml_files(project).values() for path in paths}
-    folders = ("pipelines", "containers", "deployment")
+    folders = ("pipelines", "containers", "deployment", "monitoring")
     assert listed == {path for folder in folders for path in (project.root / folder).rglob("*.yml")}
     assert all(azure_ml_files(project).values())
 
@@ -229,6 +230,32 @@ def test_azure_finds_nothing_in_a_new_project_and_names_a_mistake(project: Path)
         "deployment/batch/endpoint.yml", "deployment/online/deployment.yml",
     }  # fmt: skip
     assert all(finding.problem.startswith("azure-ai-ml: ") for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("hours: 3", "hours: three", "`trigger.schedule.hours`: Not a valid list."),
+        ("data_context: training", "data_context: trained", "Value 'trained' passed is not in set"),
+        ("type: mltable\n          path: azureml:g", "type: mltables\n          path: azureml:g",
+         "reference_data.input_data.type`: Value 'mltables' passed is not in set ["),
+        ("emails: [", "email: [", "`create_monitor.alert_notification.email`: Unknown field."),
+    ],
+)  # fmt: skip
+def test_azure_names_a_mistake_in_the_monitor_with_its_line(
+    project: Path, old: str, new: str, problem: str
+) -> None:
+    line = edit(project / "monitoring/monitor.yml", old, new)
+    (finding,) = check_with_azure(find_project(project))
+    assert finding.path.name == "monitor.yml" and finding.line == line
+    assert finding.problem.startswith("azure-ai-ml: ") and problem in finding.problem
+
+
+def test_azure_takes_the_monitor_of_a_regression_which_it_cannot_load_by_itself() -> None:
+    project = find_project(generated(problem_type="regression"))
+    assert check_with_azure(project) == []
+    with pytest.raises(NotImplementedError):  # when this is mended, so is `load_schedule` of ours
+        azure_load_schedule(project.root / "monitoring" / "monitor.yml")
 
 
 def test_a_cluster_that_an_environment_does_not_have_is_found(project: Path) -> None:

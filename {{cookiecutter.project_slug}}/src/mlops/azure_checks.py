@@ -6,11 +6,11 @@ import contextlib
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mlops.documents import Finding, InvalidFile, read_yaml
+from mlops.documents import Finding, InvalidFile, Keys, read_yaml
 from mlops.project import Project
 
 
@@ -25,6 +25,7 @@ def azure_ml_files(project: Project) -> dict[str, list[Path]]:
         "online_deployment": sorted((root / "deployment" / "online").glob("deployment.yml")),
         "batch_endpoint": sorted((root / "deployment" / "batch").glob("endpoint.yml")),
         "model_batch_deployment": sorted((root / "deployment" / "batch").glob("deployment.yml")),
+        "schedule": sorted((root / "monitoring").glob("monitor.yml")),
     }
 
 
@@ -50,8 +51,45 @@ def check_with_azure(project: Project) -> list[Finding]:
             finding
             for kind, paths in azure_ml_files(project).items()
             for path in paths
-            for finding in _load(getattr(_load_functions, f"load_{kind}"), path)
+            for finding in (
+                _check_monitor(path)
+                if kind == "schedule"
+                else _load(getattr(_load_functions, f"load_{kind}"), path)
+            )
         ]
+
+
+def _check_monitor(path: Path) -> list[Finding]:
+    """What azure-ai-ml has against the monitor, which it loads without saying what is wrong.
+
+    Its schema names each mistake; what that lets pass shows when it makes of it what is sent.
+    """
+    from mlops.workspaces.azure.schedules import load_schedule, schema_messages
+
+    document = read_yaml(path)
+    if messages := schema_messages(document.data, path.parent):
+        return [
+            document.finding(f"azure-ai-ml: `{'.'.join(map(str, keys))}`: {problem}", *keys)
+            for keys, problem in _flat(messages, ())
+        ]
+    try:
+        load_schedule(document.data, path.parent)._to_rest_object()
+    except Exception as error:  # many kinds, as above
+        return _azure_findings(path, str(error) or type(error).__name__)
+    return []
+
+
+def _flat(messages: Any, keys: Keys) -> Iterator[tuple[Keys, str]]:
+    """Marshmallow's messages, each with its place; of alternatives, the one that was meant."""
+    if isinstance(messages, dict):
+        for key, inner in messages.items():
+            # What it puts between: the value of a dictionary, and an object as a whole.
+            yield from _flat(inner, keys if key in ("value", "_schema") else (*keys, key))
+    elif all(isinstance(message, str) for message in messages):
+        yield keys, " ".join(messages)
+    else:
+        meant = min(messages, key=lambda each: ("type" in each, "_schema" in each, len(str(each))))
+        yield from _flat(meant, keys)
 
 
 def _load(load: Callable[[Path], Any], path: Path) -> list[Finding]:

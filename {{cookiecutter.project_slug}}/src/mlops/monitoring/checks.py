@@ -17,6 +17,12 @@ ANSWER = "prediction"
 # in names of columns, the contract's target or id.
 SET_BY_ROLLOUT, SET_FROM_CONTRACT = "set-by-rollout", "set-from-contract"
 
+# What Azure ML runs monitors on.
+COMPUTE = {
+    "instance_type": tuple(f"standard_e{cores}s_v3" for cores in (4, 8, 16, 32, 64)),
+    "runtime_version": ("3.4", "3.5"),
+}
+
 
 def check_monitor(
     project: Project, environments: list[Environment], contract: Contract | None
@@ -33,9 +39,22 @@ def check_monitor(
     for environment in environments:
         monitor, wrong = read_monitor(document, environment)
         findings += wrong
+        if monitor:
+            findings += _compute(document)
         if monitor and contract:
             findings += _unlike_the_contract(document, monitor, contract)
     return list(dict.fromkeys(findings))
+
+
+def _compute(document: Document) -> Iterator[Finding]:
+    """That Azure ML has the machines, and its SDK knows the Spark."""
+    data: Any = document.data
+    given = data["create_monitor"].get("compute")
+    for key, known in COMPUTE.items():
+        value = given.get(key) if isinstance(given, dict) else None
+        if str(value).lower() not in known:
+            what = f"`compute.{key}` is {value}; write one of {', '.join(known)}"
+            yield document.finding(what, "create_monitor", "compute", key)
 
 
 def _unlike_the_contract(

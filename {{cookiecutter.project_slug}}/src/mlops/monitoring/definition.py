@@ -186,6 +186,10 @@ class Signal(Settings):
             return f"is no metric of {self.type}{did_you_mean(name, metrics)}"
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return f"must be a number, not {value!r}"
+        if value < 0:
+            return f"must not be negative, as {value} is"
+        if value == 0 and self.type != "data_quality":
+            return "must be above 0, which azure-ai-ml takes for no threshold"
         return ""
 
     @property
