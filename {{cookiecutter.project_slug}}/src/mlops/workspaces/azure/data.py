@@ -107,7 +107,10 @@ class AzureDataStore:
             )
 
     def open(self, location: Location) -> BinaryIO:
-        """The blob of a location; a read fails when the blob was replaced since."""
+        """The blob of a location; a read fails when the blob was replaced since.
+
+        What is appended to a blob since, as collected data is, is not read.
+        """
         from azure.core.exceptions import ResourceNotFoundError
 
         blob = self._container(location.datastore).get_blob_client(location.path)
@@ -115,7 +118,9 @@ class AzureDataStore:
             there = _properties(blob)
         if there is None:
             raise ResourceNotFoundError(f"there is no blob {location}")
-        reader = _BlobReader(blob, there.size, there.etag, lambda: self._blobs(location))
+        grows = there.blob_type == "AppendBlob"
+        etag = None if grows else there.etag
+        reader = _BlobReader(blob, there.size, etag, lambda: self._blobs(location))
         return io.BufferedReader(reader, READ_AHEAD)
 
     def register(self, version: DataVersion) -> DataVersion:
@@ -201,10 +206,17 @@ class AzureDataStore:
 
 
 class _BlobReader(io.RawIOBase):
-    """Reads one state of a blob, range by range."""
+    """Reads one state of a blob, range by range; without an etag, its first bytes never change."""
 
-    def __init__(self, blob: BlobClient, size: int, etag: str, explain: Callable[[], Any]) -> None:
-        self._blob, self._size, self._etag, self._explain = blob, size, etag, explain
+    def __init__(
+        self, blob: BlobClient, size: int, etag: str | None, explain: Callable[[], Any]
+    ) -> None:
+        from azure.core import MatchConditions
+
+        self._blob, self._size, self._explain = blob, size, explain
+        self._unchanged: dict[str, Any] = (
+            {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
+        )
         self._at = 0
 
     def readable(self) -> bool:
@@ -222,16 +234,11 @@ class _BlobReader(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: Any) -> int:
-        from azure.core import MatchConditions
-
         length = min(len(buffer), self._size - self._at)
         if length <= 0:
             return 0
         with self._explain():
-            read = self._blob.download_blob(
-                self._at, length,
-                etag=self._etag, match_condition=MatchConditions.IfNotModified,
-            ).readall()  # fmt: skip
+            read = self._blob.download_blob(self._at, length, **self._unchanged).readall()
         buffer[: len(read)] = read
         self._at += len(read)
         return len(read)
