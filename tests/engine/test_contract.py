@@ -169,6 +169,32 @@ def test_the_digest_does_not_depend_on_layout(tmp_path: Any) -> None:
     assert first.digest != load_contract(write(tmp_path / "c.yml", block.replace("0", "1"))).digest
 
 
+def test_what_is_collected_is_no_part_of_the_digest_and_changes_no_older_one() -> None:
+    columns = {"x": {"type": "number", "minimum": 0}, "y": {"type": "number"}}
+
+    def digest(**more: Any) -> str:
+        x = {**columns["x"], **more}
+        return Contract.model_validate(
+            {"title": "t", "problem_type": "regression", "target": "y",
+             "columns": {**columns, "x": x}}
+        ).digest  # fmt: skip
+
+    # That of the release before `collect` was known: models were registered with it.
+    assert digest() == "d3bc04c7d898b6e34aeb63b455c8bf458f7ed25d2b1e8d7f3bde5fd0c4c6c4bc"
+    assert digest(collect=False) == digest()
+    assert digest(nullable=True) != digest()
+
+
+def test_the_target_and_what_is_left_out_are_not_collected() -> None:
+    rules = contract(
+        {"key": {"type": "integer"}, "at": {"type": "timestamp"},
+         "age": {"type": "number", "collect": False}, "x": {"type": "number"}},
+        id="key", timestamp="at",
+    )  # fmt: skip
+    assert list(rules.collected) == ["key", "at", "x"]
+    assert "age" in rules.features
+
+
 def test_the_signature_names_the_types_that_models_see() -> None:
     types: dict[str, Any] = {
         "n": {"type": "number"}, "i": {"type": "integer"},

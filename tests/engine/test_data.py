@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -241,9 +242,12 @@ def test_a_broken_upload_leaves_what_was_there_and_the_next_one_tidies_up(
         store.upload(other_table(project), location, cut)
     assert store.files(location) == before
     folder = project.root / ".mlops" / dev.environment.settings.azure.workspace / "data"
-    write(folder / ".partial" / "of-a-killed-command", "half")
+    old = write(folder / ".partial" / "of-a-killed-command", "half").stat().st_mtime
+    os.utime(folder / ".partial" / "of-a-killed-command", times=(old, old - 2 * 3600))
+    write(folder / ".partial" / "of-one-that-goes-on", "half")
     assert push(project, dev, other_table(project)).registration.version != first
     assert sorted(f.name for f in folder.rglob("*") if f.is_file()) == [
+        "of-one-that-goes-on",
         "training.parquet",
         "versions.json",
     ]

@@ -51,6 +51,37 @@ def test_a_new_deployment_has_no_traffic(
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("said", "collected"),
+    [
+        ("", None),
+        ("data_collector: {collections: {}}", None),
+        ("data_collector: {collections: {model_inputs: {enabled: 'false'}}}", None),
+        (
+            "data_collector: {sampling_rate: 0.25, collections: {Model_Inputs: {enabled: 'True'}, "
+            "model_outputs: {enabled: false}, extra: {enabled: true}}}",
+            {"model_inputs": 25, "extra": 25},
+        ),
+        ("data_collector: {collections: {model_outputs: {enabled: 'true'}}}",
+         {"model_outputs": 100}),
+    ],
+)  # fmt: skip
+def test_the_data_collector_is_configured_as_the_deployment_says(
+    store: EndpointStore, deployment: Path, tmp_path: Path, said: str,
+    collected: dict[str, float] | None,
+) -> None:  # fmt: skip
+    with deployment.open("a") as stream:
+        stream.write(said)
+    store.create("blue", VERSION, deployment, tmp_path)
+    file = store.collector_of("blue")
+    assert (file is None) == (collected is None)
+    if file and collected:
+        assert files.read_json(file)["collections"] == {
+            name: {"enabled": True, "sampleRatePercentage": percent}
+            for name, percent in collected.items()
+        }
+
+
 def test_deployed_code_is_a_copy_that_later_edits_do_not_change(
     store: EndpointStore, deployment: Path, tmp_path: Path
 ) -> None:

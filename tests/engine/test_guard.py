@@ -11,7 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from mlops.workspaces.local.processes import code_environment, start, stop, tail
+from mlops.workspaces.local.processes import (
+    ask_to_end,
+    code_environment,
+    start,
+    stop,
+    tail,
+)
 from tests.conftest import ENGINE
 
 from .builders import write
@@ -88,6 +94,25 @@ def test_stopping_a_process_ends_its_child_as_well(tmp_path: Path) -> None:
     processes = family(tmp_path / "ids")
     stop(process)
     assert wait_until(lambda: not any(map(is_alive, processes)))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no way to ask")
+@pytest.mark.parametrize("answer", ["echo done > ended; exit 7", ":"])
+def test_a_process_that_is_asked_may_end_by_itself_but_not_live_on(
+    tmp_path: Path, answer: str
+) -> None:
+    ends = "exit" in answer
+    with (tmp_path / "log").open("wb") as log:
+        process = start(
+            ["/bin/sh", "-c", f"trap '{answer}' TERM; echo > ids; while :; do sleep 0.05; done"],
+            folder=tmp_path, log=log, environment=dict(os.environ),
+        )  # fmt: skip
+        assert wait_until((tmp_path / "ids").is_file)
+        ask_to_end(process, 30 if ends else 0.3)
+        assert (process.poll() is not None) == ends
+        stop(process)
+    assert process.poll() == (7 if ends else 137)
+    assert (tmp_path / "ended").is_file() == ends
 
 
 @needs_proc
