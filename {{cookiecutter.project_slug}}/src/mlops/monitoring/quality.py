@@ -21,12 +21,11 @@ NULLS, ERRORS, OUTSIDE = "null_value_rate", "data_type_error_rate", "out_of_boun
 
 
 class Rule(NamedTuple):
-    """A rate of a column, its threshold, and the greatest rate that is still normal."""
+    """A rate of a column, and its threshold."""
 
     column: str
     metric: str
     threshold: float
-    normal: float
 
 
 def quality(
@@ -39,18 +38,23 @@ def quality(
     """A result per column, in their order; the arguments are those of `drift.drifted`.
 
     A rate is breached where it is above the threshold, and chance would not make it so where the
-    threshold is the true rate. Where the contract allows nulls, those of the reference are normal.
+    threshold is the true rate. What the reference has, or hides because it is small, is normal, too:
+    nulls where the contract allows them, values beyond its range, categories that it lacks.
     """
     window = history[-1][1]
     rules = [
-        Rule(name, metric, threshold, _normal(metric, threshold, column, reference.columns[name]))
+        Rule(name, metric, threshold)
         for name, column in columns.items()
         if name in reference.columns and column.collect
         for metric, threshold in signal.thresholds(reference.columns[name].kind).items()
     ]
     chances: dict[Rule, float] = {}
     if window.rows >= settings.minimum_rows:
-        chances = dict(zip(rules, holm([_chance(rule, reference, window) for rule in rules])))
+        # What there is neither here nor there could not raise an alarm, and does not count as a test.
+        # Source: Tarone, "A modified Bonferroni method for discrete data", Biometrics 46, 1990.
+        tests = [rule for rule in rules if _is_test(rule, reference, window)]
+        found = [_chance(rule, columns[rule.column], reference, window) for rule in tests]
+        chances = dict.fromkeys(rules, 1.0) | dict(zip(tests, holm(found)))
     return tuple(
         _result(
             name, column, [rule for rule in rules if rule.column == name], chances, reference,
@@ -60,9 +64,17 @@ def quality(
     )  # fmt: skip
 
 
-def _chance(rule: Rule, reference: TableProfile, window: TableProfile) -> float:
+def _is_test(rule: Rule, reference: TableProfile, window: TableProfile) -> bool:
     before, now = reference.columns[rule.column], window.columns[rule.column]
-    return of_rate(_found(rule.metric, before, now), now.rows, rule.normal)
+    return rule.metric == OUTSIDE or bool(
+        _found(rule.metric, before, before) or _found(rule.metric, before, now)
+    )
+
+
+def _chance(rule: Rule, column: Column, reference: TableProfile, window: TableProfile) -> float:
+    before, now = reference.columns[rule.column], window.columns[rule.column]
+    found = _found(rule.metric, before, now)
+    return of_rate(found, now.rows, rule.threshold, *_normal(rule.metric, column, before))
 
 
 def _result(
@@ -120,21 +132,15 @@ def outside(reference: ColumnProfile, production: ColumnProfile) -> int:
     return sum(production.categories.unknown_to(reference.categories).values())
 
 
-def _normal(metric: str, threshold: float, column: Column, reference: ColumnProfile) -> float:
-    """The rate that is still normal: the threshold, and what chance adds to it.
-
-    Of n values of a sample, the next one lies beyond the least or the greatest with a chance of
-    2 / (n + 1); it is a category not seen before with a chance of about the share of those that were
-    seen once. Sources: order statistics; Good, Biometrika 40, 1953.
-    """
+def _normal(metric: str, column: Column, reference: ColumnProfile) -> tuple[int, int]:
+    """How many rows of the reference are like those that a rate counts, and of how many."""
     if metric == NULLS and column.nullable:
-        return max(threshold, (reference.nulls + 1) / (reference.rows + 2))
+        return reference.nulls, reference.rows
     if metric != OUTSIDE or not reference.count:
-        return threshold
+        return 0, 0
     if reference.kind == "numerical":
-        return threshold + 2 / (reference.count + 1)
-    once = sum(1 for count in reference.categories.counts.values() if count == 1)
-    return threshold + once / reference.count
+        return 1, reference.count
+    return sum(1 for n in reference.categories.counts.values() if n == 1), reference.count
 
 
 def _metric(

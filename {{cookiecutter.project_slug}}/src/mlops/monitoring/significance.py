@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[np.float64]
 
 LEAST_EXPECTED = 5  # in each cell of a chi-squared test; Cochran, 1954
+CELLS = 100
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -44,27 +45,47 @@ def of_numbers(reference: Numbers, production: Numbers) -> float:
 def of_categories(reference: Categories, production: Categories) -> float:
     """The chance that two samples of the same categories differ as much.
 
-    Pearson's chi-squared test of homogeneity; rare values are taken together, so that five are
-    expected in each cell.
+    Pearson's chi-squared test of homogeneity, with rare values taken together, so that five are
+    expected in each cell. Where fewer are rare, Fisher's exact test compares them with the rest, and
+    the smaller of both chances counts twice.
     """
     import numpy as np
-    from scipy.stats import chi2_contingency
+    from scipy.stats import chi2_contingency, fisher_exact
 
     _, before, now = reference.aligned(production)
     expected = (before + now) * min(before.sum(), now.sum()) / (before.sum() + now.sum())
     rare = expected < LEAST_EXPECTED
     table = np.array([before[~rare], now[~rare]])
-    if rare.any():
-        table = np.column_stack([table, [before[rare].sum(), now[rare].sum()]])
-    if table.shape[1] < 2:
+    few = np.array([before[rare].sum(), now[rare].sum()])
+    chances = []
+    if expected[rare].sum() >= LEAST_EXPECTED:
+        table = np.column_stack([table, few])
+    elif few.any() and table.shape[1]:
+        both = np.column_stack([few, table.sum(axis=1)])
+        chances.append(fisher_exact(both.astype("int64")).pvalue)
+    if table.shape[1] > 1:
+        chances.append(chi2_contingency(table, correction=False).pvalue)
+    return min(1.0, len(chances) * float(min(chances))) if chances else 1.0
+
+
+def of_rate(found: int, rows: int, threshold: float, before: int = 0, of: int = 0) -> float:
+    """The chance to find so many among so many rows, if nothing is wrong.
+
+    Nothing is where the true rate is at most the threshold, or at most that of the reference, which
+    had `before` among `of` rows. How great that may be with which chance, a beta distribution says.
+    Sources: Clopper and Pearson, Biometrika 26, 1934; for the rate beyond the range of a sample (as
+    if there were one of them) and in none of its categories (as many as it has once), Wilks, Annals
+    of Mathematical Statistics 12, 1941, and Good, Biometrika 40, 1953.
+    """
+    import numpy as np
+    from scipy.special import bdtrc, betaincinv
+
+    if not found or 0 < of <= before:
         return 1.0
-    return float(chi2_contingency(table, correction=False).pvalue)
-
-
-def of_rate(found: int, rows: int, expected: float) -> float:
-    """The chance to find so many among so many rows, where a share of `expected` is normal."""
-    from scipy.stats import binom
-
-    if not found:
-        return 1.0
-    return float(binom.sf(found - 1, rows, min(expected, 1.0)))
+    if not of:
+        return float(bdtrc(found - 1, rows, min(threshold, 1.0)))
+    # In each cell of the distribution the greatest rate counts: the chance is too great, if at all.
+    levels = np.append(0.0, np.logspace(-9, 0, CELLS))
+    rates = 1.0 - betaincinv(of - before, before + 1, levels[:-1])
+    chances = bdtrc(found - 1, rows, np.maximum(rates, min(threshold, 1.0)))
+    return float(chances @ np.diff(levels))
