@@ -81,8 +81,14 @@ def attribution_drift(
     before, now = reference.mean(axis=0), production.mean(axis=0)
     gain = gain_of(before, now)
     draw = np.random.default_rng(0)
-    places = draw.integers(0, len(reference), (RESAMPLES, len(production)))
-    by_chance = np.array([gain_of(before, reference[rows].mean(axis=0)) for rows in places])
+
+    def again(rows: int) -> Array:  # what as many rows of the reference could have given as well
+        mean: Array = reference[draw.integers(0, len(reference), rows)].mean(axis=0)
+        return mean
+
+    by_chance = np.array(
+        [gain_of(again(len(reference)), again(len(production))) for _ in range(RESAMPLES)]
+    )
     chance = float((1 + (by_chance <= gain).sum()) / (1 + RESAMPLES))
     metrics = tuple(
         MetricResult(

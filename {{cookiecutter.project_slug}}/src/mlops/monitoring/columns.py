@@ -19,6 +19,8 @@ Kind = Literal["numerical", "categorical"]
 
 # Pieces wait until they are so many rows together: to look at many small ones takes longer.
 ROWS_TOGETHER = 50_000
+# Greater numbers exceed a float when they are squared: they count as infinite ones do.
+GREATEST = 1e150
 BOOLEANS = {"true": "true", "false": "false"}
 
 
@@ -115,7 +117,7 @@ class TableProfile:
 def to_numbers(column: pa.Array) -> tuple[Array, int, int]:
     """The finite numbers in a column, how many values are null, and how many are no numbers.
 
-    A text that says a number is one, as Spark's `cast` has it.
+    A text that says a number is one, as Spark's `cast` has it; one beyond 1e150 is none.
     """
     import numpy as np
     import pandas as pd
@@ -132,7 +134,7 @@ def to_numbers(column: pa.Array) -> tuple[Array, int, int]:
     else:
         return np.empty(0), nulls, len(column) - nulls
     nulls += int(np.isnan(numbers).sum())
-    finite = numbers[np.isfinite(numbers)]
+    finite = numbers[np.abs(numbers) <= GREATEST]
     return finite, nulls, len(column) - nulls - len(finite)
 
 
