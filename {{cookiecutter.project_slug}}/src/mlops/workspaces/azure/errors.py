@@ -20,6 +20,7 @@ Class = TypeVar("Class", bound=type)
 
 # The least built-in role that allows an action; the first pattern that fits counts.
 ROLES = (
+    (r"(?i)Insights/metrics", "Monitoring Reader"),
     (r"MachineLearningServices/registries/", "AzureML Registry User"),
     (r"workspaces/computes/(write|delete|start|stop)", "AzureML Compute Operator"),
     (r"MachineLearningServices/workspaces/(write|delete)", "Contributor"),
