@@ -27,8 +27,8 @@ BLOCK = 16 << 20  # bytes that are read at once
 MOST_IDS = 1_000_000  # events of an hour that are known by their ids
 HOUR = datetime.timedelta(hours=1)
 EMPTY = b" \r\n\t"
-# PyArrow (25.0) ends the process where a value beside the objects is null.
-FATAL = re.compile(rb"^[^{\n]*null|\}\s*null\s*$", re.MULTILINE)
+# PyArrow (25.0) ends the process where the first value is null.
+BEGINS_WITH_AN_OBJECT = re.compile(rb"\s*\{")
 
 
 class Piece(NamedTuple):
@@ -66,7 +66,7 @@ class Reading:
     """Columns of integers that are read as such: ids, which may exceed what a float holds."""
     broken: int = 0
     twice: int = 0
-    _seen: set[str] = field(default_factory=set)
+    _seen: set[str | None] = field(default_factory=set)
 
     def between(self, start: datetime.datetime, end: datetime.datetime) -> Iterator[Piece]:
         """The rows that were collected from `start` to before `end`, in the order of the hours.
@@ -122,7 +122,7 @@ class Reading:
         import pyarrow as pa
         from pyarrow import json as arrow_json
 
-        if FATAL.search(block):
+        if not BEGINS_WITH_AN_OBJECT.match(block):
             return None
         row = pa.struct([(name, self._type(name)) for name in self.columns])
         schema = pa.schema([("id", pa.string()), ("time", pa.string()), ("data", pa.list_(row))])
@@ -138,7 +138,7 @@ class Reading:
         if times.isna().any() or table["data"].null_count:
             return None
         ids = table["id"].to_pylist()
-        fresh = np.array([self._is_new(each) for each in ids], bool)
+        fresh = self._are_new(ids)
         data = table["data"].combine_chunks()
         if not fresh.all():
             data, times = data.filter(pa.array(fresh)), times[fresh]
@@ -179,6 +179,16 @@ class Reading:
         if column.type in ("number", "integer") and column.values is None:
             return pa.int64() if name in self.whole else pa.float64()
         return pa.bool_() if column.type == "boolean" else pa.string()
+
+    def _are_new(self, ids: list[str | None]) -> npt.NDArray[np.bool_]:
+        import numpy as np
+
+        different = set(ids)
+        if len(different) == len(ids) and self._seen.isdisjoint(different):
+            if len(self._seen) < MOST_IDS:
+                self._seen |= different - {None}
+            return np.ones(len(ids), bool)
+        return np.array([self._is_new(each) for each in ids], bool)
 
     def _is_new(self, event: str | None) -> bool:
         if event is None or len(self._seen) >= MOST_IDS:
