@@ -54,6 +54,7 @@ class Served:
         )
         self.environment: Any = Environment("prod", settings, None)  # type: ignore[arg-type]
         self.folder = folder
+        self.tags: dict[str, str] = {}
         self.answers: dict[str, tuple[RequestReader, Predict]] = {}
         self.threads: set[int] = set()
         self.add(1, rules, predict)
@@ -69,7 +70,7 @@ class Served:
 
     def versions(self) -> list[ModelVersion]:
         numbers = range(1, len(self.answers) + 1)
-        return [ModelVersion("m", n, "prod", "run", "now", {}) for n in numbers]
+        return [ModelVersion("m", n, "prod", "run", "now", self.tags) for n in numbers]
 
     def files(self, version: ModelVersion) -> Path:
         return self.folder / str(version.number)
@@ -202,6 +203,18 @@ def test_two_classifiers_agree_where_they_name_the_same_class(tmp_path: Path) ->
     settings = served.environment.settings
     settings.__dict__["acceptance"] = AcceptanceSettings(agreement=0.9)
     assert not served.compare().passed
+
+
+def test_a_model_that_was_retrained_may_answer_differently(tmp_path: Path) -> None:
+    rules = contract()
+    served = Served(tmp_path, rules, lambda table: ["yes"] * len(table))
+    served.add(2, rules, no)
+    served.hold_out(frame(x=[1.0, 2.0], label=["no"] * 2))
+    assert not served.compare().passed
+    served.tags = {"retraining": "the request"}
+    check = served.compare()
+    assert (check.value, check.limit, check.passed) == (0.0, None, True)
+    assert check.detail.endswith("no limit for a model that was retrained")
 
 
 def test_two_regressions_agree_within_half_of_the_standard_deviation(tmp_path: Path) -> None:

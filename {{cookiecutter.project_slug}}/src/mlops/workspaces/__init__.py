@@ -21,6 +21,7 @@ from mlops.project import Environment, Project
 Report = Callable[[str], None]
 """Takes one line about what is going on, for a person who waits."""
 
+RETRAINED = "retraining"  # the tag of a version that a retraining made: the request for it
 TRAINED = "trained"  # the tag of a version that was promoted: when it was trained
 
 
