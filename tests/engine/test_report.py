@@ -203,7 +203,7 @@ def test_what_was_done_is_told_with_its_reasons() -> None:
     places = [done.words.index(title) for title in told]
     assert places == sorted(places), "the newest is first"
     assert "refused version 9" in done.words
-    assert "roc_auc: 0.9412 , at least 0.98 (95 % interval 0.9871 to 0.9968)" in done.words
+    assert "ROC AUC: 0.9412 , at least 0.98 (95 % interval 0.9871 to 0.9968)" in done.words
     assert "alarm of data_drift: breached" in done.words
     # The charts say when the version took over.
     assert DRIFT.count('class="event">version 4<') > 10
@@ -300,7 +300,10 @@ def test_the_status_page_says_what_is_where() -> None:
     assert [a["id"] for a in page.named("section")] == [
         "wrong", "where", "environment-0", "environment-1", "environment-2",
     ]  # fmt: skip
-    assert "mean_radius: jensen_shannon_distance: 0.356 , at most 0.2" in page.words
+    assert (
+        "Data drift in prod: alarm , version 4 mean_radius: Jensen-Shannon distance: 0.356 , at most 0.2"
+        in page.words
+    )
     assert "No result here: mlops monitor --env staging" in page.words
     row = re.search(r"<tr><th[^>]*><bdi[^>]*>dev/7</bdi></th>(.*?)</tr>", PAGES["status"])
     assert row
@@ -333,7 +336,9 @@ def test_a_training_that_did_not_start_is_no_trouble_and_a_refused_model_is() ->
 
     assert "Needs a look" not in overviews(None, passed=False)
     assert "Needs a look" not in overviews("registered", passed=True)
-    assert "Needs a look: staging" in overviews("refused", passed=True)
+    refused = overviews("refused", passed=True)
+    assert "Needs a look: staging" in refused
+    assert "Retraining in staging: the model was refused" in refused
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from .conftest import Loop
 
@@ -30,6 +31,23 @@ def test_status_shows_every_environment_at_a_glance(released: Loop) -> None:
     ]  # fmt: skip
     assert prod["last_decision"]["kind"] == "rollout"
     assert [v["version"] for v in prod["versions"]] == [1, 2]
+
+
+def test_status_writes_a_page_of_all_environments(released: Loop, tmp_path: Path) -> None:
+    page = tmp_path / "out" / "status.html"
+    told = released.run("status", "--html", str(page)).stdout
+    assert told.splitlines()[-1] == f"the page: {page}"
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("<!DOCTYPE html>")
+    assert "Nothing is known to be wrong in dev, staging and prod" in text
+    for environment in ("dev", "staging", "prod"):
+        assert f"mlops monitor --env {environment}" in text, "nothing was monitored yet"
+    assert "trained as dev/2" in text
+    assert "version 2\N{NO-BREAK SPACE}★" in text
+    # With --json, standard output is what it is without a page.
+    assert released.json("status", "--html", str(page)) == released.json("status")
+    folder = released.run("status", "--env", "dev", "--html", str(page.parent), status=2)
+    assert "is a folder; name a file in it" in folder.stderr
 
 
 def test_the_versions_of_two_digits_come_after_those_of_one(trained: Loop) -> None:

@@ -56,15 +56,10 @@ class Overview:
 
         That no training started is none; that the model was refused which a training made, is.
         """
-        found = [result for result in self.monitors.values() if not result.accepted]
-        for decision in self.newest.values():
-            outcome = decision.facts.get("outcome") or {}
-            refused = not decision.accepted
-            if decision.kind == "retraining":
-                refused = outcome.get("result") == "refused"
-            if refused:
-                found.append(decision)
-        return found
+        return [
+            *(result for result in self.monitors.values() if not result.accepted),
+            *(decision for decision in self.newest.values() if is_refusal(decision)),
+        ]
 
     @property
     def condition(self) -> Literal["fine", "breached", "unknown"]:
@@ -72,6 +67,19 @@ class Overview:
         if self.troubles:
             return "breached"
         return "fine" if self.monitors else "unknown"
+
+
+def is_refusal(decision: Decision) -> bool:
+    """Whether something was refused that was asked for: of a retraining, the model that it made."""
+    if decision.kind == "retraining":
+        return outcome_of(decision).get("result") == "refused"
+    return not decision.accepted
+
+
+def outcome_of(decision: Decision) -> dict[str, Any]:
+    """What came of a retraining; empty where nothing has."""
+    outcome = decision.facts.get("outcome")
+    return outcome if isinstance(outcome, dict) else {}
 
 
 def overview_of(workspace: Workspace) -> Overview:

@@ -22,6 +22,7 @@ from mlops.monitoring.report.words import (
 from mlops.monitoring.results import FeatureResult, MetricResult, SignalResult
 
 OPEN_AT_MOST = 4
+CHARTS = 3  # in a row, where there is room; more if more metrics are breached
 ROWS_AT_MOST = 300
 LETTERS_OF_A_NAME = 80
 CHARTED = ("data_drift", "prediction_drift")
@@ -152,9 +153,10 @@ def _charts(column: Column, events: Sequence[Event]) -> Html:
     if chart:
         has_mean = any(d and d.edges and d.mean is not None for d in (before, now))
         drawn.append(figure("Distribution", chart, None, legend(mean=has_mean)))
-    for signal, feature, metric in column.metrics():
-        if signal.type in CHARTED or metric.breached:
-            drawn.append(history_figure(feature, metric, events, column.name))
+    of_drift = [item for item in column.metrics(*CHARTED) if not item[2].breached]
+    breached = [item for item in column.metrics() if item[2].breached]
+    for _, feature, metric in [*breached, *of_drift[: max(0, CHARTS - 1 - len(breached))]]:
+        drawn.append(history_figure(feature, metric, events, column.name))
     return html(drawn)
 
 

@@ -13,13 +13,14 @@ from mlops.monitoring.report.lines import Event
 from mlops.monitoring.report.markup import Content, Html, html, tag
 from mlops.monitoring.report.numbers import NOTHING, count, plural, short
 from mlops.monitoring.report.parts import Section, details, table, time_tag
-from mlops.monitoring.report.words import decision_title, verdict_text
+from mlops.monitoring.report.words import decision_title, rule_text, verdict_text
 from mlops.monitoring.report.wrong import check_text, value_of
 from mlops.monitoring.results import MonitorResult
+from mlops.status import is_refusal, outcome_of
 
 SHOWN = 25
 CHECKS_SHOWN = 60
-FACTS = ("for", "in use", "data", "deployment", "before")
+FACTS = ("in use", "data", "deployment", "before")
 LETTERS = 400
 
 
@@ -52,7 +53,7 @@ def decision_item(decision: Decision) -> Html:
     """A decision: what, about which version, how it went and why; its checks to be opened."""
     time = time_of(decision)
     subject = f"version {decision.version}" if decision.version else "no version"
-    verdict = passed(decision.accepted, verdict_text(decision))
+    verdict = passed(decision.accepted and not is_refusal(decision), verdict_text(decision))
     failed = [check for check in decision.checks if not check.passed]
     reasons = [tag("li", *check_text(check)) for check in failed[:5]]
     if len(failed) > 5:
@@ -81,7 +82,7 @@ def checks_table(caption: str, checks: Sequence[Check]) -> Html:
     ordered = sorted(checks, key=lambda check: check.passed)
     rows: list[tuple[Content, ...]] = [
         (
-            short(check.rule, LETTERS),
+            short(rule_text(check.rule), LETTERS),
             passed(check.passed),
             value_of(check.value),
             NOTHING if check.limit is None else f"{check.comparison} {value_of(check.limit)}",
@@ -103,20 +104,18 @@ def time_of(decision: Decision) -> datetime.datetime | None:
 
 
 def _in_short(decision: Decision) -> Html | None:
-    """Why it was accepted: the first check, as the one that it is about."""
+    """Why it was accepted: the check that it is about, of a rollout the last stage."""
     if not decision.checks:
         return None
-    return tag("p", *check_text(decision.checks[0]), class_="measure")
+    about = decision.checks[-1 if decision.kind == "rollout" else 0]
+    return tag("p", *check_text(about), class_="measure")
 
 
 def _facts(decision: Decision) -> Html | None:
     said = [(name, decision.facts.get(name)) for name in FACTS]
-    outcome = decision.facts.get("outcome")
-    if isinstance(outcome, dict):
-        said.append(("outcome", f"{outcome.get('result', '')} {outcome.get('version', '')}"))
+    outcome = outcome_of(decision)
+    said.append(("outcome", f"{outcome.get('result', '')} {outcome.get('version', '')}".strip()))
     shown = [
-        f"{name.replace('_', ' ')}: {short(str(value).strip(), LETTERS)}"
-        for name, value in said
-        if value
+        f"{name.replace('_', ' ')}: {short(str(value), LETTERS)}" for name, value in said if value
     ]
     return tag("p", "; ".join(shown), class_="measure") if shown else None

@@ -12,6 +12,7 @@ EXPLAINED = (
     ("Reference", "What the window is compared with: rows that the model was not trained on."),
     ("Window", "The time whose requests are looked at. Times are in UTC."),
 )
+THRESHOLDS_SHOWN = 12
 LATENCY = ("p50, p95, p99", "The latency that 50, 95 and 99 % of the requests did not exceed.")
 
 
@@ -24,7 +25,7 @@ def method_section(result: MonitorResult) -> Section:
             count(signal.production_rows),
             signal.reference or NOTHING,
             count(signal.reference_rows),
-            "; ".join(_thresholds(signal)) or NOTHING,
+            _thresholds(signal),
         )
         for signal in result.signals
     ]
@@ -64,7 +65,7 @@ def _rules(result: MonitorResult) -> list[str]:
     return rules
 
 
-def _thresholds(signal: SignalResult) -> list[str]:
+def _thresholds(signal: SignalResult) -> Content:
     """The thresholds of a signal's metrics, each once."""
     said = {
         f"{metric_of(metric.name).name} {limit_text(metric)}": None
@@ -72,4 +73,4 @@ def _thresholds(signal: SignalResult) -> list[str]:
         for metric in feature.metrics
         if metric.threshold is not None
     }
-    return list(said)[:12]
+    return [tag("div", each) for each in list(said)[:THRESHOLDS_SHOWN]] or NOTHING

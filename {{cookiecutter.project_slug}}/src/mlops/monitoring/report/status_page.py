@@ -26,7 +26,7 @@ from mlops.monitoring.report.parts import (
     table,
     time_tag,
 )
-from mlops.monitoring.report.words import decision_title
+from mlops.monitoring.report.words import decision_title, verdict_text
 from mlops.monitoring.report.wrong import check_text
 from mlops.monitoring.results import State
 from mlops.status import Overview
@@ -70,7 +70,7 @@ def _troubles(overview: Overview) -> list[Trouble]:
     """What is wrong in an environment."""
     name = overview.state["environment"]
     return [
-        (name, _trouble(decision, f"{title} in {name}"))
+        (name, _trouble(decision, f"{title} in {name}: {verdict_text(decision)}"))
         for decision in overview.troubles
         for title in (
             signal_of(decision) if decision.kind == "monitor" else decision_title(decision.kind),

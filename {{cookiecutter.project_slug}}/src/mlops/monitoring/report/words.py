@@ -17,6 +17,7 @@ from mlops.monitoring.results import (
     SignalResult,
     State,
 )
+from mlops.status import is_refusal
 
 STATES: dict[State, str] = {"fine": "Fine", "breached": "Breached", "unknown": "Says nothing"}
 
@@ -52,6 +53,7 @@ VERDICTS = {
     "smoke-test": ("passed", "failed"), "acceptance-test": ("passed", "failed"),
     "batch-test": ("passed", "failed"), "rollout": ("done", "failed"),
     "rollback": ("done", "failed"), "retraining": ("a training starts", "no training starts"),
+    "monitor": ("within its limits", "alarm"),
 }  # fmt: skip
 
 
@@ -158,6 +160,8 @@ def decision_title(kind: str) -> str:
 def verdict_text(decision: Decision) -> str:
     """How a decision went, in a word or two."""
     yes, no = VERDICTS.get(decision.kind, ("accepted", "refused"))
+    if decision.accepted and is_refusal(decision):
+        return "the model was refused"
     return yes if decision.accepted else no
 
 
@@ -174,6 +178,12 @@ def beyond(value: float | None, metric: MetricResult) -> bool:
         return False
     at_most = metric.comparison == "at most"
     return value > metric.threshold if at_most else value < metric.threshold
+
+
+def rule_text(rule: str) -> str:
+    """The rule of a check, with the metric that it ends with by its name."""
+    before, colon, last = rule.rpartition(": ")
+    return f"{before}{colon}{METRICS[last].name}" if last in METRICS else rule
 
 
 def says_nothing(note: str) -> str:

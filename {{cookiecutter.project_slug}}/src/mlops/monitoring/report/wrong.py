@@ -15,6 +15,7 @@ from mlops.monitoring.report.numbers import count, listed, number, plural, share
 from mlops.monitoring.report.parts import Section, card, details, joined, name_of
 from mlops.monitoring.report.words import (
     found_by,
+    rule_text,
     says_nothing,
     signal_title,
 )
@@ -163,7 +164,11 @@ def _endpoint(health: HealthResult) -> Html:
 
 def check_text(check: Check) -> list[Content]:
     """A check as a person reads it: rule, value, limit, detail."""
-    said: list[Content] = [short(check.rule, LETTERS), ": ", tag("b", value_of(check.value))]
+    said: list[Content] = [
+        short(rule_text(check.rule), LETTERS),
+        ": ",
+        tag("b", value_of(check.value)),
+    ]
     if check.limit is not None and check.comparison:
         said.append(f", {check.comparison} {value_of(check.limit)}")
     if check.detail:
