@@ -17,7 +17,7 @@ from mlops.ci_commands import compare
 from mlops.connect_commands import connect_commands
 from mlops.console import relative
 from mlops.data_commands import data_commands
-from mlops.errors import MlopsError, Refused
+from mlops.errors import MlopsError, Refused, UsageError
 from mlops.monitoring_commands import alarms, monitor
 from mlops.options import Env, Every, Json
 from mlops.retraining_commands import retrain
@@ -236,13 +236,29 @@ def ui(env: Env = None, json: Json = False) -> None:
                 raise typer.Exit(call(command, variables))
 
 
-@app.command(epilog="Example: mlops demo")
-def demo(env: Env = None, json: Json = False) -> None:
+@app.command(epilog="Example: mlops demo --drift")
+def demo(
+    env: Env = None,
+    drift: Annotated[
+        bool, typer.Option("--drift", help="Play public data that drifts, up to a retraining.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Run the whole loop on this machine, from training to predictions, and say what happened."""
     from mlops import demo as loop
+    from mlops import drift_demo
 
     os.environ["MLOPS_LOCAL"] = "1"
     with session(json) as s:
+        if drift:
+            if env:
+                raise UsageError("--drift plays in all environments; leave --env out")
+            played = drift_demo.run(s.project, report=s.console.progress)
+            s.console.result(played.record())
+            s.console.table(played.head(), played.rows())
+            for line in played.lines():
+                s.console.say(line)
+            return
         last = env or s.project.environments[-1]
         s.project.environment(last)
         account = loop.run(s.project, s.workspace, last, report=s.console.progress)

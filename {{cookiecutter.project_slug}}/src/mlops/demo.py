@@ -23,7 +23,7 @@ from mlops.errors import Refused
 from mlops.inference import score_table
 from mlops.probes import request_body
 from mlops.project import Project
-from mlops.status import status_of
+from mlops.status import overview_of
 from mlops.versions import contract_of, deployment_name
 from mlops.workspaces import ModelVersion, Report, Response, Workspace
 
@@ -102,7 +102,7 @@ def run(
         demo.invoke(version)
     if demo.final.environment.serves("batch"):
         demo.score()
-    demo.account.states = [status_of(workspace(name)) for name in demo.path]
+    demo.account.states = [overview_of(workspace(name)).state for name in demo.path]
     demo.account.next_commands = demo.next_commands()
     return demo.account
 
