@@ -64,6 +64,7 @@ ALWAYS = """
     data/contract.yml data/sample.parquet data/sample.py data/sources.yml
     docs/data.md docs/monitoring.md docs/runbook.md docs/template-updates.md docs/training.md docs/your-own-data.md
     monitoring/monitor.yml
+    monitoring/demo/contract.yml monitoring/demo/table.parquet monitoring/demo/table.py
     pipelines/sweep.yml pipelines/training.yml src/.amlignore
     pipelines/components/evaluate.yml pipelines/components/prepare.yml
     pipelines/components/register.yml pipelines/components/train.yml
