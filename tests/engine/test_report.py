@@ -294,6 +294,24 @@ def test_odd_distributions_are_drawn_or_left_out(
     assert ("461 more are not shown" in source) == many
 
 
+def test_windows_of_years_are_told_with_their_year() -> None:
+    year = datetime.timedelta(days=365)
+    points = tuple(
+        Point(start=examples.MADE + n * year, end=examples.MADE + (n + 1) * year, rows=60, values={"psi": 0.3})
+        for n in range(3)
+    )  # fmt: skip
+    metric = MetricResult(name="psi", value=0.3, threshold=0.2, breached=True)
+    feature = FeatureResult(name="x", state="breached", metrics=(metric,), history=points)
+    signal = (
+        examples.classification()
+        .signals[0]
+        .model_copy(update={"features": (feature,), "state": "breached"})
+    )
+    page = Page(monitor_page(_with(signal)))
+    assert "at most 0.2, since 18 May 2027 (3 windows or longer)" in page.words
+    assert "Window until Rows Psi 18 May 2027 60 0.3 17 May 2028 60 0.3" in page.words
+
+
 def test_the_status_page_says_what_is_where() -> None:
     page = Page(PAGES["status"])
     assert "Needs a look: dev and prod" in page.words

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mlops.monitoring.report.lines import Point
-from mlops.monitoring.report.numbers import NOTHING, day, number, plural, share, short
+from mlops.monitoring.report.numbers import NOTHING, dated, number, plural, share, short
 from mlops.monitoring.report.words import beyond
 from mlops.monitoring.results import (
     Distribution,
@@ -144,7 +144,8 @@ def since(feature: FeatureResult, metric: MetricResult) -> str:
     if len(run) == 1:
         return "new in this window"
     whole = " or longer" if len(run) == len(feature.history) else ""
-    return f"since {day(run[-1][0])} ({plural(len(run), 'window')}{whole})"
+    written = dated([point.end for point in feature.history])
+    return f"since {written(run[-1][0])} ({plural(len(run), 'window')}{whole})"
 
 
 def means(column: Column) -> Sequence[str]:

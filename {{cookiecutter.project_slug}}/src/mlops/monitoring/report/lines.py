@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from mlops.monitoring.report.markup import Content, Html, html, tag
-from mlops.monitoring.report.numbers import count, day, moment, number, plural
+from mlops.monitoring.report.numbers import count, dated, moment, number, plural, width_of
 from mlops.monitoring.report.scales import (
+    LETTER,
     WIDTH,
     Frame,
     Show,
@@ -25,6 +27,7 @@ HEIGHT = 168
 SPARK = (84, 22)
 DOTS_AT_MOST = 20
 
+Place = tuple[float, float]
 Point = tuple[datetime.datetime, "float | None"]
 
 
@@ -44,9 +47,18 @@ def metric_chart(
     frame = Frame(HEIGHT, *limits(known, metric.threshold), top=18, right=58)
     show = metric_of(metric.name).show
     axis = TimeAxis(points[0][0], points[-1][0])
+    places = [(frame.x(axis.part(time)), frame.y(v)) for time, v in points if v is not None]
+    middles = [((a + c) / 2, (b + d) / 2) for (a, b), (c, d) in pairwise(places)]
+    written = dated([time for time, _ in points])
     drawn: list[Content] = [
         grid(frame, show),
-        _threshold(frame, metric.threshold, limit_text(metric), metric.comparison == "at most"),
+        _threshold(
+            frame,
+            metric.threshold,
+            limit_text(metric),
+            metric.comparison == "at most",
+            [*places, *middles],
+        ),
         _events(frame, axis, events),
         _line(frame, axis, points, "line now"),
     ]
@@ -55,10 +67,10 @@ def metric_chart(
             x, y = frame.x(axis.part(time)), frame.base
             cross = f"M{x - 3:.1f} {y - 3:.1f}l6 6m0-6l-6 6"
             drawn.append(
-                tag("path", tag("title", f"{day(time)}: says nothing"), d=cross, class_="gap")
+                tag("path", tag("title", f"{written(time)}: says nothing"), d=cross, class_="gap")
             )
         elif len(points) <= DOTS_AT_MOST or beyond(value, metric) or time == points[-1][0]:
-            words = f"{day(time)}: {show(value)}"
+            words = f"{written(time)}: {show(value)}"
             drawn.append(
                 _dot(frame.x(axis.part(time)), frame.y(value), beyond(value, metric), words)
             )
@@ -165,27 +177,40 @@ def _dot(x: float, y: float, bad: bool, words: str, size: float = 1) -> Html:
     return tag("path", title, d=path, class_="dot bad")
 
 
-def _threshold(frame: Frame, value: float | None, words: str, at_most: bool) -> Html | None:
-    """The threshold, and the side of it that is breached."""
+def _threshold(
+    frame: Frame, value: float | None, words: str, at_most: bool, places: Sequence[Place] = ()
+) -> Html | None:
+    """The threshold, the side of it that is breached, and its label where the line is not."""
     if value is None:
         return None
     y = frame.y(value)
     top, bottom = (frame.top, y) if at_most else (y, frame.base)
-    below = y - 5 if at_most else y + 13
-    if not frame.top + 8 < below < frame.base:  # no room on the breached side
-        below = y + 13 if at_most else y - 5
+    x, below = _free(frame, y, width_of(words) * LETTER, at_most, places)
     return html(
-        tag(
-            "rect",
-            x=frame.left,
-            y=top,
-            width=frame.width,
-            height=max(bottom - top, 0),
-            class_="beyond",
-        ),
-        tag("line", x1=frame.left, x2=WIDTH - frame.right, y1=y, y2=y, class_="limit"),
-        label(words, frame.left + 5, below, kind="limit"),
-    )
+        tag("rect", x=frame.left, y=top, width=frame.width, height=max(bottom - top, 0), class_="beyond"),
+        tag("line", x1=frame.left, x2=frame.x(1), y1=y, y2=y, class_="limit"),
+        label(words, x, below, kind="limit"),
+    )  # fmt: skip
+
+
+def _free(
+    frame: Frame, y: float, wide: float, at_most: bool, places: Sequence[Place]
+) -> tuple[float, float]:
+    """Where a label of a threshold is farthest from the line: left or right, above or below."""
+    above, below = (y - 5, y + 13) if at_most else (y + 13, y - 5)
+    corners = [
+        (x, height)
+        for height in (above, below)
+        for x in (frame.left + 5, frame.x(1) - wide)
+        if frame.top + 6 < height < frame.base
+    ]
+
+    def room(corner: tuple[float, float]) -> float:
+        x, height = corner
+        near = [abs(py - (height - 4)) for px, py in places if x - 8 <= px <= x + wide + 8]
+        return min([*near, 14.0])  # farther away is as good
+
+    return max(corners, key=room) if corners else (frame.left + 5, above)
 
 
 def _events(frame: Frame, axis: TimeAxis, events: Sequence[Event]) -> Html:
@@ -210,13 +235,13 @@ def _last_value(frame: Frame, points: Sequence[Point], show: Show) -> Html | Non
 def _dates(frame: Frame, points: Sequence[Point]) -> Html:
     """The first and the last day."""
     y = frame.height - 5
+    written = dated([time for time, _ in points])
     if len(points) == 1:
-        return label(day(points[0][0]), frame.x(1), y, "end")
+        return label(written(points[0][0]), frame.x(1), y, "end")
     first, last = points[0][0], points[-1][0]
+    names = [written(first), written(last)]
     if last - first < datetime.timedelta(days=2):
-        names = [f"{day(time)} {time:%H:%M}" for time in (first, last)]
-    else:
-        names = [day(first), day(last)]
+        names = [f"{name} {time:%H:%M}" for name, time in zip(names, (first, last))]
     return html(label(names[0], frame.left, y), label(names[1], frame.x(1), y, "end"))
 
 

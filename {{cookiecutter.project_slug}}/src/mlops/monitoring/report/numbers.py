@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from unicodedata import east_asian_width
 
 NOTHING = "\N{EN DASH}"
@@ -58,7 +58,7 @@ def milliseconds(value: float | None) -> str:
 
 def chance(p_value: float) -> str:
     """A p-value."""
-    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+    return "p < 0.001" if p_value < 0.001 else f"p = {number(p_value, 2)}"
 
 
 def plural(amount: int, one: str, many: str = "") -> str:
@@ -81,6 +81,12 @@ def day(time: datetime.datetime) -> str:
     """A day of a year that is known: `25 Nov`."""
     time = _utc(time)
     return f"{time.day}{SPACE}{MONTHS[time.month - 1]}"
+
+
+def dated(times: Sequence[datetime.datetime]) -> Callable[[datetime.datetime], str]:
+    """How days among these are written: with the year, where it could be another."""
+    apart = max(times) - min(times) if times else datetime.timedelta()
+    return date if apart > datetime.timedelta(days=300) else day
 
 
 def span(start: datetime.datetime, end: datetime.datetime) -> str:

@@ -8,7 +8,7 @@ from mlops.monitoring.report.bars import shares_of
 from mlops.monitoring.report.columns import Column
 from mlops.monitoring.report.icons import badge
 from mlops.monitoring.report.markup import Content, Html, tag
-from mlops.monitoring.report.numbers import NOTHING, chance, count, day, number, share, short
+from mlops.monitoring.report.numbers import NOTHING, chance, count, dated, number, share, short
 from mlops.monitoring.report.parts import table
 from mlops.monitoring.report.words import beyond, limit_text, metric_of, signal_title
 from mlops.monitoring.results import Distribution, FeatureResult, MetricResult, SignalResult
@@ -42,9 +42,10 @@ def column_numbers(column: Column) -> Html:
 def history_table(title: str, feature: FeatureResult) -> Html:
     """The metrics of each window."""
     names = [metric.name for metric in feature.metrics]
+    written = dated([point.end for point in feature.history])
     rows = [
         (
-            day(point.end),
+            written(point.end),
             count(point.rows),
             *(metric_of(name).show(point.values.get(name)) for name in names),
         )
