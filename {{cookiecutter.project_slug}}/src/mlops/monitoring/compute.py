@@ -153,7 +153,9 @@ class Computation:
         for piece in reading.between(spans[0].start, spans[-1].end):
             for span, part in parts_of(piece, spans, spans[-1:]):
                 tallies[span].add(part, labels)
-        found = performance(contract, list(tallies.items()), labels, signal, self._settings)
+        found = performance(
+            contract, list(tallies.items()), labels, signal, self._settings, self._version.metrics
+        )
         return (found.feature,), found.note
 
     # --- what they need -----------------------------------------------------------------------

@@ -7,7 +7,7 @@ macro averages over the classes, as in `mlops.metrics`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlops.contract import Column, Contract
@@ -205,8 +205,12 @@ def performance(
     labels: Labels,
     signal: Signal,
     settings: MonitoringSettings,
+    reference: Mapping[str, float] | None = None,
 ) -> Performance:
-    """The metrics of the present window, which is the last, and of those before it."""
+    """The metrics of the present window, which is the last, and of those before it.
+
+    `reference` are the metrics of the held-out rows, as `mlops.metrics` calls them.
+    """
     tally = history[-1][1]
     note = _note(contract, tally, labels, settings)
     thresholds = signal.thresholds(contract.problem_type)
@@ -217,6 +221,7 @@ def performance(
     metrics = tuple(
         MetricResult(
             name=name, value=value, threshold=thresholds.get(name), p_value=chances.get(name),
+            reference=(reference or {}).get(name.removesuffix("_score")),
             comparison="at least" if name in AT_LEAST else "at most",
             breached=name in chances and chances[name] < settings.significance,
         )
