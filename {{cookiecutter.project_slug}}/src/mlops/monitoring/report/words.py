@@ -201,10 +201,8 @@ def found_by(signal: SignalResult) -> str:
         what = "column" if signal.type in ("data_quality", "prediction_drift") else "feature"
         return f"{count(len(breached))} of {plural(len(named), what)} beyond a threshold"
     metrics = [metric for feature in signal.features for metric in feature.metrics]
-    if not named and metrics:
-        bad = sum(metric.breached for metric in metrics)
-        if bad:
-            return f"{count(bad)} of {plural(len(metrics), 'metric')} beyond the threshold"
+    if bad := sum(metric.breached for metric in metrics):
+        return f"{count(bad)} of {plural(len(metrics), 'metric')} beyond the threshold"
     return "within its thresholds"
 
 
