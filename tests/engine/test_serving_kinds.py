@@ -15,7 +15,7 @@ from mlops.errors import UsageError
 from mlops.inference import score_table
 from mlops.project import Environment, find_project
 from mlops.settings import ENDPOINT_KINDS, AcceptanceSettings
-from mlops.status import status_of
+from mlops.status import overview_of
 from mlops.views import say_status
 from mlops.workspaces import Workspace, open_workspace
 
