@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 import threading
@@ -359,6 +360,11 @@ def test_answers_are_recorded_where_no_column_of_the_request_may_be(
     assert not records(tmp_path, "model_inputs")
     (answered,) = records(tmp_path, "model_outputs")
     assert answered["data"] == [{"prediction": "yes", "probability_yes": 5}]
+
+
+def test_the_collector_and_mlflow_s_plugin_share_a_name_and_both_are_found() -> None:
+    for name in ("azureml.mlflow", "azureml.ai.monitoring"):
+        assert importlib.util.find_spec(name), f"{name} hides the other"
 
 
 @pytest.mark.parametrize("said", [{}, {"AZUREML_MDC_ENABLED": "false"}])
