@@ -82,13 +82,12 @@ def attribution_drift(
     gain = gain_of(before, now)
     draw = np.random.default_rng(0)
 
-    def again(rows: int) -> Array:  # what as many rows of the reference could have given as well
-        mean: Array = reference[draw.integers(0, len(reference), rows)].mean(axis=0)
-        return mean
-
-    by_chance = np.array(
-        [gain_of(again(len(reference)), again(len(production))) for _ in range(RESAMPLES)]
-    )
+    # Without a change, it is chance which rows were those of the reference: a permutation test.
+    both = np.concatenate([reference, production])
+    total, by_chance = both.sum(axis=0), np.empty(RESAMPLES)
+    for place in range(RESAMPLES):
+        part = both[draw.permutation(len(both))[: len(reference)]].sum(axis=0)
+        by_chance[place] = gain_of(part / len(reference), (total - part) / len(production))
     chance = float((1 + (by_chance <= gain).sum()) / (1 + RESAMPLES))
     metrics = tuple(
         MetricResult(

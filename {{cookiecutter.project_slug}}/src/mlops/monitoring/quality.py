@@ -133,14 +133,21 @@ def outside(reference: ColumnProfile, production: ColumnProfile) -> int:
 
 
 def _normal(metric: str, column: Column, reference: ColumnProfile) -> tuple[int, int]:
-    """How many rows of the reference are like those that a rate counts, and of how many."""
+    """How many rows of the reference stand for what is normal of a rate, and of how many.
+
+    Of values beyond the range of a sample there are as many as if it had one of them. Of categories
+    that it lacks, on average as many as of those that it has once; by chance more, but hardly more
+    than of those that it has once or twice. Sources: Wilks, Annals of Mathematical Statistics 12,
+    1941; Good, Biometrika 40, 1953, for the average and its variance.
+    """
     if metric == NULLS and column.nullable:
         return reference.nulls, reference.rows
     if metric != OUTSIDE or not reference.count:
         return 0, 0
     if reference.kind == "numerical":
         return 1, reference.count
-    return sum(1 for n in reference.categories.counts.values() if n == 1), reference.count
+    counts = reference.categories.counts.values()
+    return sum(1 for count in counts if count <= 2), reference.count
 
 
 def _metric(

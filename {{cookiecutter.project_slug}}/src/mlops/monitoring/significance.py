@@ -73,9 +73,7 @@ def of_rate(found: int, rows: int, threshold: float, before: int = 0, of: int = 
 
     Nothing is where the true rate is at most the threshold, or at most that of the reference, which
     had `before` among `of` rows. How great that may be with which chance, a beta distribution says.
-    Sources: Clopper and Pearson, Biometrika 26, 1934; for the rate beyond the range of a sample (as
-    if there were one of them) and in none of its categories (as many as it has once), Wilks, Annals
-    of Mathematical Statistics 12, 1941, and Good, Biometrika 40, 1953.
+    Source: Clopper and Pearson, "The use of confidence or fiducial limits", Biometrika 26, 1934.
     """
     import numpy as np
     from scipy.special import bdtrc, betaincinv
