@@ -178,7 +178,7 @@ def test_what_only_azure_computes_and_somebody_elses_reference_are_left_alone(
     project: Path,
 ) -> None:
     change(
-        project, "data_drift", "azureml:set-by-rollout@latest\n        data_context: test",
+        project, "data_drift", "azureml:set-by-release@latest\n        data_context: test",
         "azureml:our-own:3\n        data_context: training\n        data_column_names: "
         "{target_column: label}",
     )  # fmt: skip

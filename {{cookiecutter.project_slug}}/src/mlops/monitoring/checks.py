@@ -15,7 +15,7 @@ ANSWER = "prediction"
 
 # What stands in the file for what is only known later: in names, the deployment's or the version's;
 # in names of columns, the contract's target or id.
-SET_BY_ROLLOUT, SET_FROM_CONTRACT = "set-by-rollout", "set-from-contract"
+SET_BY_RELEASE, SET_FROM_CONTRACT = "set-by-release", "set-from-contract"
 
 # What Azure ML runs monitors on.
 COMPUTE = {
@@ -108,7 +108,7 @@ def _columns(
         places.append((("reference_data",), signal.reference_data))
     truth = signal.type == "model_performance"
     for at, data in places:
-        if not truth and SET_BY_ROLLOUT not in str(data.input_data.get("path")):
+        if not truth and SET_BY_RELEASE not in str(data.input_data.get("path")):
             continue
         target = contract.target if truth and at == ("reference_data",) else ANSWER
         for key, known in (("target_column", target), ("join_column", contract.id)):

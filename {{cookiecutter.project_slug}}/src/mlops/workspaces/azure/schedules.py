@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from mlops.contract import Contract
-from mlops.monitoring.checks import SET_BY_ROLLOUT, SET_FROM_CONTRACT
+from mlops.monitoring.checks import SET_BY_RELEASE, SET_FROM_CONTRACT
 from mlops.monitoring.columns import kind_of
 from mlops.monitoring.definition import Monitor
 from mlops.project import Environment
@@ -147,7 +147,7 @@ def _set_data(place: dict[str, Any], assets: dict[str, str]) -> None:
     given, context = place.get("input_data") or {}, place.get("data_context")
     if context == GROUND_TRUTH and str(given.get("path", "")).startswith(f"azureml:{GROUND_TRUTH}"):
         given["path"] = assets[GROUND_TRUTH]
-    elif SET_BY_ROLLOUT in str(given.get("path")):
+    elif SET_BY_RELEASE in str(given.get("path")):
         given["path"] = assets[context if context in COLLECTIONS else "reference"]
 
 
