@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import json
+import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +13,19 @@ import pandas as pd
 import pytest
 import yaml
 
+from mlops import release
 from mlops.errors import MlopsError
-from mlops.workspaces import ModelVersion
+from mlops.events import DATASTORE, folder_of
+from mlops.monitoring import act
+from mlops.workspaces import Location, ModelVersion
 from mlops.workspaces.azure.workspace import AzureWorkspace
 from tests.azure.conftest import Azure
-from tests.azure.projects import AzureProject, make_project
+from tests.azure.projects import (
+    AzureProject,
+    make_project,
+    receive,
+    silent,
+)
 
 UTC = datetime.timezone.utc
 NOW = datetime.datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
@@ -367,7 +378,7 @@ def test_the_requests_of_some_days_are_counted_by_their_status(
     note = azure.stand_in.metrics.note
     hour = datetime.timedelta(hours=1)
     start, end = NOW - 60 * hour, NOW
-    for name, status, count, milliseconds, time in (
+    for name, status, count, milliseconds, minute in (
         ("version-1", 200, 80, 10.0, start),
         ("version-1", 200, 20, 110.0, start + 30 * hour),
         ("version-2", 200, 10, 10.0, start + 30 * hour),  # at the same time: they add up
@@ -378,7 +389,7 @@ def test_the_requests_of_some_days_are_counted_by_their_status(
         ("version-1", 200, 99, 10.0, end),  # and after
     ):
         for _ in range(count):
-            note(endpoint, name, status, milliseconds, time)
+            note(endpoint, name, status, milliseconds, minute)
     found = prod.requests(start, end)
     assert (found.count, found.refused, found.errors) == (120, 8, 2)
     # Minutes of 80, 28, 10 and 2 requests; in one of them, most took 110 ms.
@@ -406,3 +417,77 @@ def test_who_may_not_read_metrics_is_told_the_role(azure: Azure, prod: AzureWork
     azure.stand_in.faults.clear()
     azure.stand_in.fail(r"GET .*/metrics", times=1, status=500)  # which passes
     assert prod.requests(NOW - datetime.timedelta(days=1), NOW).count == 0
+
+
+# --- all of it, with a deployment that answers
+
+
+def test_from_a_rollout_to_what_was_collected_and_is_monitored(
+    azure: Azure, tmp_path: Path
+) -> None:
+    project = make_project(azure, tmp_path / "project", infrastructure="none")
+    few = {
+        "stages: [10, 50, 100]": "stages: [100]", "mirror: 10 ": "mirror: 0 ",
+        "requests_per_stage: 20": "requests_per_stage: 5", "{requests: 100,": "{requests: 10,",
+        "  minimum_rows: 50\n": "  minimum_rows: 50\n  windows: 2\n",
+    }  # fmt: skip
+    file = project.root / "environments" / "prod.yml"
+    for old, new in few.items():  # the tests of a release are not what is tested here
+        file.write_text(file.read_text("utf-8").replace(old, new), "utf-8")
+    prod, said = project.workspace("prod"), list[str]()
+
+    receive(prod)
+    release.deploy(prod, report=silent)
+    assert not azure.stand_in.sent(".*/schedules/.*")  # what gets no traffic is not watched
+
+    # A monitor that cannot follow holds no release up.
+    azure.stand_in.fail(SCHEDULES, times=50, status=403, code="AuthorizationFailed")
+    assert release.rollout(prod, report=said.append).accepted
+    assert prod.endpoint().traffic == {"version-1": 100}
+    assert "monitor does not watch churn-model version 1 yet: no permission in" in said[-1]
+    assert said[-1].endswith("run `mlops workspaces apply --env prod`")
+    azure.stand_in.faults.clear()
+    prod.provide()
+    schedule = prod._client.schedules.get("churn-model-prod-monitor")
+    assert schedule.tags["deployment"] == "version-1"
+
+    # What clients ask is collected in blobs that grow, and read as it is on a laptop.
+    rows = pd.read_parquet(project.root / "data" / "sample.parquet").drop(columns="diagnosis")
+    for start in (0, 60):
+        body = {"input_data": rows.iloc[start : start + 60].to_dict("records")}
+        assert prod.invoke(json.dumps(body).encode()).status == 200
+    # None of our own tests' requests is among it.
+    inputs, outputs = (collected(prod, kind, 120) for kind in ("model_inputs", "model_outputs"))
+    assert [row["sample_id"] for row in inputs] == rows["sample_id"].iloc[:120].tolist()
+    assert [row["sample_id"] for row in outputs] == rows["sample_id"].iloc[:120].tolist()
+    assert set(inputs[0]) == set(rows)
+    assert set(outputs[0]) == {
+        "sample_id", "prediction", "probability_benign", "probability_malignant",
+    }  # fmt: skip
+    now = datetime.datetime.now(UTC)
+    counted = prod.requests(now - datetime.timedelta(hours=1), now)
+    assert counted.count > 2 and counted.errors == 0 and counted.p95
+    result = act.monitor(prod.project, prod, ask=False, report=silent).result
+    assert result is not None and result.problems == () and result.health
+    assert result.health.requests >= counted.count
+    assert {s.name: s.production_rows for s in result.signals} == {
+        "data_drift": 120, "prediction_drift": 120, "data_quality": 120,
+        "feature_attribution_drift": 120, "model_performance": 0,
+    }  # fmt: skip
+
+
+def collected(workspace: AzureWorkspace, collection: str, at_least: int) -> list[dict[str, Any]]:
+    """The rows that version-1 has collected, as soon as they are so many."""
+    folder = folder_of(workspace.environment.endpoint("online"), "version-1", collection)
+    location, store = Location(DATASTORE, folder, "uri_folder"), workspace.data()
+    deadline = time.monotonic() + 60
+    while True:
+        rows = []
+        for name in store.names(location):
+            assert re.fullmatch(r"\d{4}/\d\d/\d\d/\d\d/[\w-]+\.jsonl", name)
+            with store.open(location.file(name)) as stream:
+                rows += [row for line in stream for row in json.loads(line)["data"]]
+        if len(rows) >= at_least:
+            return rows
+        assert time.monotonic() < deadline, f"{collection}: {len(rows)} rows"
+        time.sleep(0.5)
