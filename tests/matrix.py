@@ -62,7 +62,8 @@ ALWAYS = """
     containers/python-version
     containers/training/Dockerfile containers/training/environment.yml
     data/contract.yml data/sample.parquet data/sample.py data/sources.yml
-    docs/data.md docs/monitoring.md docs/runbook.md docs/template-updates.md docs/training.md docs/your-own-data.md
+    docs/data.md docs/monitoring.md docs/retraining.md docs/runbook.md docs/template-updates.md
+    docs/training.md docs/your-own-data.md
     monitoring/monitor.yml
     monitoring/demo/contract.yml monitoring/demo/table.parquet monitoring/demo/table.py
     pipelines/sweep.yml pipelines/training.yml src/.amlignore
