@@ -321,6 +321,47 @@ def test_a_blob_that_is_replaced_while_it_is_read_is_not_read_on(
             stream.read()
 
 
+HOURS = Location("training", "modelDataCollector/endpoint/version-1/model_inputs", "uri_folder")
+
+
+def test_a_blob_that_grows_is_read_as_it_was_when_it_was_opened(
+    store: AzureDataStore, blobs: ContainerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(azure_data, "READ_AHEAD", 1000)
+    location = HOURS.file("2026/11/25/22/one.jsonl")
+    blob = blobs.get_blob_client(location.path)
+    blob.create_append_blob()
+    lines = [b"%04d\n" % number for number in range(1000)]
+    blob.append_block(b"".join(lines))
+    with store.open(location) as stream:
+        assert stream.read(500) == b"".join(lines[:100])
+        blob.append_block(b"and more\n")
+        assert stream.read() == b"".join(lines[100:])
+    assert store.open(location).read().endswith(b"0999\nand more\n")
+
+
+def test_the_hours_of_days_are_listed_at_once_in_their_order(
+    azure: Azure, store: AzureDataStore, blobs: ContainerClient
+) -> None:
+    names = [f"2026/11/{day:02}/{hour:02}/x.jsonl" for day in (9, 10, 11) for hour in range(24)]
+    for name in reversed(names):
+        blobs.upload_blob(f"{HOURS.path}/{name}", name.encode(), blob_type="AppendBlob")
+    blobs.upload_blob(f"{HOURS.path}-2/2026/11/09/00/x.jsonl", b"another deployment's")
+    asked = len(azure.stand_in.sent("GET .*blob.*|GET /training.*"))
+    assert store.names(HOURS) == names
+    assert [file.name for file in store.files(HOURS)] == names
+    lists = azure.stand_in.sent("GET .*blob.*|GET /training.*")[asked:]
+    assert [request.query.get("comp") for request in lists] == ["list", "list"]
+    asked = len(azure.stand_in.requests)
+    assert [store.open(HOURS.file(name)).read().decode() for name in names] == names
+    assert len(azure.stand_in.requests) - asked == len(names)
+
+
+def test_a_blob_without_bytes_is_read(store: AzureDataStore, blobs: ContainerClient) -> None:
+    blobs.upload_blob(FILE.path, b"")
+    assert store.open(FILE).read() == b""
+
+
 MEASURE = r"""
 import re, sys
 from pathlib import Path

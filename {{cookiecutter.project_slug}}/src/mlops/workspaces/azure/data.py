@@ -111,16 +111,25 @@ class AzureDataStore:
 
         What is appended to a blob since, as collected data is, is not read.
         """
-        from azure.core.exceptions import ResourceNotFoundError
+        from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
         blob = self._container(location.datastore).get_blob_client(location.path)
         with self._blobs(location):
-            there = _properties(blob)
-        if there is None:
-            raise ResourceNotFoundError(f"there is no blob {location}")
-        grows = there.blob_type == "AppendBlob"
-        etag = None if grows else there.etag
-        reader = _BlobReader(blob, there.size, etag, lambda: self._blobs(location))
+            try:  # one request for a small blob, of which there are many
+                first = blob.download_blob(0, READ_AHEAD)
+                start = first.readall()
+            except ResourceNotFoundError as error:
+                if getattr(error, "error_code", None) == "ContainerNotFound":
+                    raise
+                raise ResourceNotFoundError(f"there is no blob {location}") from None
+            except HttpResponseError as error:
+                if error.status_code != 416:  # no such range: the blob is empty
+                    raise
+                return io.BytesIO()
+        its = first.properties
+        size = int(str(its.content_range).rpartition("/")[2])
+        etag = None if its.blob_type == "AppendBlob" else its.etag
+        reader = _BlobReader(blob, size, etag, start, lambda: self._blobs(location))
         return io.BufferedReader(reader, READ_AHEAD)
 
     def register(self, version: DataVersion) -> DataVersion:
@@ -206,14 +215,18 @@ class AzureDataStore:
 
 
 class _BlobReader(io.RawIOBase):
-    """Reads one state of a blob, range by range; without an etag, its first bytes never change."""
+    """Reads one state of a blob, range by range, of which the `start` is known.
+
+    Without an etag, the blob only grows.
+    """
 
     def __init__(
-        self, blob: BlobClient, size: int, etag: str | None, explain: Callable[[], Any]
-    ) -> None:
+        self, blob: BlobClient, size: int, etag: str | None, start: bytes,
+        explain: Callable[[], Any],
+    ) -> None:  # fmt: skip
         from azure.core import MatchConditions
 
-        self._blob, self._size, self._explain = blob, size, explain
+        self._blob, self._size, self._start, self._explain = blob, size, start, explain
         self._unchanged: dict[str, Any] = (
             {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
         )
@@ -237,8 +250,10 @@ class _BlobReader(io.RawIOBase):
         length = min(len(buffer), self._size - self._at)
         if length <= 0:
             return 0
-        with self._explain():
-            read = self._blob.download_blob(self._at, length, **self._unchanged).readall()
+        read = self._start[self._at : self._at + length]
+        if not read:
+            with self._explain():
+                read = self._blob.download_blob(self._at, length, **self._unchanged).readall()
         buffer[: len(read)] = read
         self._at += len(read)
         return len(read)
