@@ -52,20 +52,34 @@ class Numbers:
 
         if not len(values):
             return
-        distinct, counts = np.unique(values, return_counts=True)
-        mean = float(values.mean())
-        squares = float(((values - mean) ** 2).sum())
-        weights, means = counts.astype("float64"), np.zeros(len(counts), bool)
-        self._fold(distinct, weights, means, len(values), mean, squares)
+        piece = Numbers(self._most)
+        piece.values, counts = np.unique(values, return_counts=True)
+        piece.weights, piece._means = counts.astype("float64"), np.zeros(len(counts), bool)
+        piece.count, piece.mean = len(values), float(values.mean())
+        piece._squares = float(((values - piece.mean) ** 2).sum())
+        piece.minimum, piece.maximum = float(piece.values[0]), float(piece.values[-1])
+        self.merge(piece)
 
     def merge(self, other: Numbers) -> None:
         """Add what another summary has seen."""
-        if other.count:
-            self._fold(
-                other.values, other.weights, other._means, other.count, other.mean, other._squares
-            )
-            self.minimum = min(self.minimum, other.minimum)
-            self.maximum = max(self.maximum, other.maximum)
+        import numpy as np
+
+        if not other.count:
+            return
+        total = self.count + other.count
+        apart = other.mean - self.mean
+        # Source: Chan, Golub and LeVeque, "Updating formulae", 1979.
+        self._squares += other._squares + apart**2 * self.count * other.count / total
+        self.mean += apart * other.count / total
+        self.count = total
+        self.minimum = min(self.minimum, other.minimum)
+        self.maximum = max(self.maximum, other.maximum)
+        both = np.concatenate([self.values, other.values])
+        self.values, places = np.unique(both, return_inverse=True)
+        weights = np.concatenate([self.weights, other.weights])
+        self.weights = np.bincount(places, weights).astype("float64")
+        self._means = np.bincount(places, np.concatenate([self._means, other._means])) > 0
+        self._group()
 
     @property
     def deviation(self) -> float:
@@ -127,30 +141,12 @@ class Numbers:
         found[points > self.maximum] = self.count
         return found
 
-    def _fold(
-        self, values: Array, weights: Array, means: Flags, count: int, mean: float, squares: float
-    ) -> None:
-        import numpy as np
-
-        total = self.count + count
-        apart = mean - self.mean
-        # Source: Chan, Golub and LeVeque, "Updating formulae", 1979.
-        self._squares += squares + apart**2 * self.count * count / total
-        self.mean += apart * count / total
-        self.count = total
-        self.minimum = min(self.minimum, float(values[0]))
-        self.maximum = max(self.maximum, float(values[-1]))
-        both = np.concatenate([self.values, values])
-        self.values, places = np.unique(both, return_inverse=True)
-        together = np.bincount(places.ravel(), np.concatenate([self.weights, weights]))
-        self.weights = together.astype("float64")
-        self._means = np.bincount(places.ravel(), np.concatenate([self._means, means])) > 0
-        if len(self.values) > 2 * self._most:
-            self._group()
-
     def _group(self) -> None:
+        """Make neighbours one point, where there are too many, and from then on."""
         import numpy as np
 
+        if len(self.values) <= 2 * self._most and not self._means.any():
+            return
         middles = (np.cumsum(self.weights) - self.weights / 2) / self.count
         groups = ((np.arcsin(2 * middles - 1) / np.pi + 0.5) * self._most).astype("int64")
         starts = np.flatnonzero(np.diff(groups, prepend=-1))
