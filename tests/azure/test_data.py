@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import uuid
@@ -21,9 +22,10 @@ from azure.identity import DefaultAzureCredential
 from azure.storage.blob import ContainerClient
 
 from mlops import data as acts
+from mlops.batch_collection import collect_batch
 from mlops.errors import MlopsError, Refused
 from mlops.project import Project, find_project
-from mlops.workspaces import Location
+from mlops.workspaces import Location, ModelVersion
 from mlops.workspaces.azure import data as azure_data
 from mlops.workspaces.azure.data import AzureDataStore
 from mlops.workspaces.local.data import LocalDataStore
@@ -485,3 +487,31 @@ def test_without_the_role_the_message_names_it(
 def test_an_asset_that_is_not_there_has_no_versions(store: AzureDataStore) -> None:
     assert store.versions("training") == []
     assert store.files(FILE) == store.files(FOLDER) == []
+
+
+def test_a_scored_table_is_collected_where_azure_collects_requests(
+    azure: Azure, client: MLClient, project: Project, workspace: Workspace, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("MLOPS_TIME", "2026-02-03T04:59:59Z")
+    model = tmp_path / "version" / "model"
+    model.mkdir(parents=True)
+    shutil.copy(project.contract, model / "contract.yml")
+    monkeypatch.setattr(Workspace, "files", lambda *_: model.parent, raising=False)
+    source, answers = project.root / "data" / "sample.parquet", tmp_path / "answers.parquet"
+    ids = pd.read_parquet(source)[["sample_id"]]
+    ids.assign(prediction="benign").to_parquet(answers, index=False)
+    said: list[str] = []
+    version = ModelVersion("churn-model", 3, "dev", "run", "now", {})
+    collect_batch(workspace, version, source, answers, said.append)  # type: ignore[arg-type]
+    assert said == []
+    store = client.datastores.get("workspaceblobstore")
+    plane = azure.stand_in.data_plane.client(store.account_name)
+    container = plane.get_container_client(store.container_name)
+    endpoint = workspace.environment.endpoint("batch")
+    for collection in ("model_inputs", "model_outputs"):
+        folder = f"modelDataCollector/{endpoint}/version-3/{collection}/2026/02/03/04/"
+        (name,) = [blob.name for blob in container.list_blobs(name_starts_with=folder)]
+        lines = container.download_blob(name).readall().decode().splitlines()
+        rows = [row for line in lines for row in json.loads(line)["data"]]
+        assert [row["sample_id"] for row in rows] == ids["sample_id"].tolist()
