@@ -64,6 +64,9 @@ def test_the_whole_loop(azure: Azure, tmp_path: Path) -> None:
     assert shared.status in (200, 202)
     deployed = sent(r"PUT .*/mlw-churnmodel-prod/onlineEndpoints/.*/deployments/version-1")[-1]
     assert "registries/mlr-churnmodel/models/churn-model" in deployed.body["properties"]["model"]
+    collector = deployed.body["properties"]["dataCollector"]
+    assert set(collector["collections"]) == {"model_inputs", "model_outputs"}
+    assert all(one["samplingRate"] == 1 for one in collector["collections"].values())
 
     # A second version: mirrored traffic, canary steps; then back.
     assert project.answer("train", "--set", "learning_rate=0.05")["decision"]["version"] == 2
