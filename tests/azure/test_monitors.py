@@ -110,12 +110,21 @@ def monitor_in(schedule: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def register_labels(azure: Azure, workspace: AzureWorkspace, folder: str) -> None:
-    settings = workspace.environment.settings.azure
+def register_labels(
+    azure: Azure, workspace: AzureWorkspace, folder: str, credentials: str = "Sas"
+) -> None:
+    """A version of the data asset `ground_truth`, and the datastore where it lies."""
+    settings, write = workspace.environment.settings.azure, azure.stand_in.resources.write
     its = azure.stand_in.workspace_id(settings.resource_group, settings.workspace)
     uri = f"azureml://datastores/production/paths/{folder}"
-    body = {"properties": {"dataType": "uri_folder", "dataUri": uri}}
-    azure.stand_in.resources.write(f"{its}/data/ground_truth/versions/1", body, "owner")
+    asset = {"dataType": "uri_folder", "dataUri": uri}
+    write(f"{its}/data/ground_truth/versions/1", {"properties": asset}, "owner")
+    datastore = {
+        "datastoreType": "AzureBlob", "accountName": "data", "containerName": "production",
+        "endpoint": "core.windows.net", "protocol": "https",
+        "credentials": {"credentialsType": credentials},
+    }  # fmt: skip
+    write(f"{its}/datastores/production", {"properties": datastore}, "owner")
 
 
 # --- the schedule
@@ -220,6 +229,9 @@ def test_labels_that_are_registered_are_compared_with_the_answers_by_the_id(
     serve(azure, prod, 1)
     register_labels(azure, prod, "elsewhere")
     assert "no labels are registered" in watch(prod, 1)[0]
+    register_labels(azure, prod, "ground_truth", credentials="None")
+    assert "reads no datastore without credentials, as `production` is" in watch(prod, 1)[0]
+    assert "model_performance" not in monitor_in(sent(azure)[-1])["signals"]
     register_labels(azure, prod, "ground_truth")
     watch(prod, 1)
     signal = monitor_in(sent(azure)[-1])["signals"]["model_performance"]

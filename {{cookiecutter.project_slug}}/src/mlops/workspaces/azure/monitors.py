@@ -84,11 +84,12 @@ class MonitorInAzure:
             )
             return
         contract = load_contract(files / "model" / "contract.yml")
-        references = self._references
+        references, labels = self._references, self._references.labels()
+        truth = references.ground_truth(labels.location) if labels.location else None
         data, left_out = schedule_data(
             monitor, self._environment, contract,
             assets={**collected, "reference": references.held_out(version, contract, files)},
-            ground_truth=references.ground_truth() if contract.id else None,
+            ground_truth=truth, without=labels.problem,
         )  # fmt: skip
         data["create_monitor"]["monitoring_target"]["endpoint_deployment_id"] = (
             f"azureml:{self._online.name}:{deployment}"
@@ -118,7 +119,7 @@ class MonitorInAzure:
             monitor and monitor.document.data,
             monitor and {n: signal.metric_thresholds for n, signal in monitor.signals.items()},
             owner.owner and owner.owner.contact,
-            str(self._references.labels()),
+            str(self._references.labels().location),
         ]
         return {
             "environment": self._environment.name, "deployment": deployment,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlops.contract import Contract
 from mlops.digests import digest_of
@@ -24,6 +24,13 @@ PARQUET: dict[str, Any] = {"read_parquet": {"include_path_column": False}}
 CSV: dict[str, Any] = {
     "read_delimited": {"delimiter": ",", "encoding": "utf8", "header": "all_files_same_headers"}
 }
+
+
+class Labels(NamedTuple):
+    """Where the labels lie, or why Azure ML's monitor cannot have them."""
+
+    location: Location | None
+    problem: str = ""
 
 
 class References:
@@ -56,22 +63,39 @@ class References:
         said = {"model": version.name, "version": str(version.number), "origin": version.origin}
         return self._registered(name, label, fill, said)
 
-    def labels(self) -> Location | None:
-        """Where the labels lie, as soon as a version of them is registered; None before."""
-        sources = load_sources(self._project)
-        source = sources.assets.get(GROUND_TRUTH) if sources else None
-        location = source.location(self._environment.name) if source else None
-        known = self._store.versions(GROUND_TRUTH) if location else []
-        return location if any(version.location == location for version in known) else None
+    def labels(self) -> Labels:
+        """Where the labels lie, if Azure ML's monitor can read them there."""
+        from azure.ai.ml.entities import NoneCredentialConfiguration
+        from azure.core.exceptions import ResourceNotFoundError
 
-    def ground_truth(self) -> str | None:
-        """The labels as a data asset: `azureml:<name>:<version>`; None where there are none.
+        name, sources = self._environment.name, load_sources(self._project)
+        source = sources.assets.get(GROUND_TRUTH) if sources else None
+        location = source.location(name) if source else None
+        if location is None:
+            return Labels(None, f"data/sources.yml has no `{GROUND_TRUTH}` of {name}")
+        if all(version.location != location for version in self._store.versions(GROUND_TRUTH)):
+            return Labels(
+                None,
+                f"no labels are registered yet; `mlops data register --env {name} --name "
+                f"{GROUND_TRUTH}` registers them, and then `mlops workspaces apply --env {name}`",
+            )
+        try:
+            credentials = self._client.datastores.get(location.datastore).credentials
+        except ResourceNotFoundError:
+            return Labels(None, f"there is no datastore `{location.datastore}`")
+        if credentials is None or isinstance(credentials, NoneCredentialConfiguration):
+            return Labels(
+                None,
+                f"Azure ML's monitor reads no datastore without credentials, as "
+                f"`{location.datastore}` is; `mlops monitor` reads it",
+            )
+        return Labels(location)
+
+    def ground_truth(self, location: Location) -> str:
+        """The labels in a location as a data asset: `azureml:<name>:<version>`.
 
         It names the place: what lies there later is read as well.
         """
-        location = self.labels()
-        if location is None:
-            return None
 
         def fill(folder: Path) -> None:
             paths, reading = self._paths(location)

@@ -34,7 +34,7 @@ def schedule_name(environment: Environment) -> str:
 
 def schedule_data(
     monitor: Monitor, environment: Environment, contract: Contract,
-    *, assets: dict[str, str], ground_truth: str | None,
+    *, assets: dict[str, str], ground_truth: str | None, without: str = "",
 ) -> tuple[dict[str, Any], list[str]]:  # fmt: skip
     """The file with what is known now in place of what stands for it.
 
@@ -44,6 +44,7 @@ def schedule_data(
         contract: that of the version which is watched.
         assets: the data assets of `model_inputs` and `model_outputs`, and the `reference`.
         ground_truth: the data asset of the labels, if there is one.
+        without: why there is none.
 
     Returns:
         The file's data, and a line for each signal that is left out.
@@ -62,8 +63,9 @@ def schedule_data(
     names = {"target_column": contract.target, "join_column": contract.id or ""}
     left_out, signals = [], definition["monitoring_signals"]
     for name, signal in monitor.signals.items():
-        if signal.type == "model_performance" and ground_truth is None:
-            left_out.append(_without_truth(name, contract, environment))
+        if signal.type == "model_performance" and (ground_truth is None or contract.id is None):
+            why = without if contract.id else "data/contract.yml names no `id` to join labels by"
+            left_out.append(f"{name} is left out: {why}")
             del signals[name]
             continue
         its = signals[name]
@@ -163,12 +165,3 @@ def _set_recipients(definition: dict[str, Any], environment: Environment) -> Non
     definition["alert_notification"] = {"emails": [email for email in emails if email]}
     if not definition["alert_notification"]["emails"]:
         del definition["alert_notification"]
-
-
-def _without_truth(name: str, contract: Contract, environment: Environment) -> str:
-    if contract.id is None:
-        return f"{name} is left out: data/contract.yml names no `id` to join the labels by"
-    return (
-        f"{name} is left out: no labels are registered yet, which `mlops data register --env "
-        f"{environment.name} --name {GROUND_TRUTH}` does, and `mlops workspaces apply` after it"
-    )
