@@ -65,7 +65,8 @@ ALWAYS = """
     docs/data.md docs/monitoring.md docs/retraining.md docs/runbook.md docs/template-updates.md
     docs/training.md docs/your-own-data.md
     monitoring/monitor.yml
-    monitoring/demo/contract.yml monitoring/demo/table.parquet monitoring/demo/table.py
+    monitoring/demo/contract.yml monitoring/demo/monitor.yml monitoring/demo/plan.yml
+    monitoring/demo/sources.yml monitoring/demo/table.parquet monitoring/demo/table.py
     pipelines/sweep.yml pipelines/training.yml src/.amlignore
     pipelines/components/evaluate.yml pipelines/components/prepare.yml
     pipelines/components/register.yml pipelines/components/train.yml

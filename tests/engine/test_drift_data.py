@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
+import yaml
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.pipeline import make_pipeline
@@ -20,6 +21,8 @@ from threadpoolctl import threadpool_limits
 
 from mlops import metrics
 from mlops.contract import Column, Contract, load_contract
+from mlops.documents import read_yaml, validate
+from mlops.drift_demo import Plan
 from mlops.metrics import METRICS
 from mlops.monitoring.columns import ColumnProfile, kind_of
 from mlops.monitoring.drift import distance_of
@@ -149,6 +152,34 @@ def test_the_table_is_what_the_package_holds(demo: Demo) -> None:
     made = runpy.run_path(str(demo.folder / "table.py"))["make_table"]()
     kept = pd.read_parquet(demo.folder / "table.parquet")
     pd.testing.assert_frame_equal(made, kept, check_exact=True)
+
+
+def test_each_window_of_the_plan_has_all_countries_once(demo: Demo) -> None:
+    plan = validate(read_yaml(demo.folder / "plan.yml"), Plan)
+    days = demo.table["year_end"].dt.date
+    assert set(demo.table[days < plan.trained_until]["year_end"].dt.year) == set(EARLY)
+    for start, end in zip((plan.trained_until, *plan.windows), plan.windows):
+        assert ((days >= start) & (days < end)).sum() == 202, end
+        # The window that the monitor looks at ends with the demo's, and leap days are left out.
+        assert 0 <= (end - start).days - plan.window_days <= 1
+
+
+def test_the_demo_watches_what_a_project_watches(demo: Demo) -> None:
+    def watched(file: Path) -> dict[str, Any]:
+        """A monitor without its windows and the values of its thresholds."""
+        content: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+        for signal in content["create_monitor"]["monitoring_signals"].values():
+            del signal["metric_thresholds"]
+            given = signal["production_data"]
+            for data in [given] if isinstance(given, dict) else given:
+                data["data_window"] = None
+        return content
+
+    assert watched(demo.folder / "monitor.yml") == watched(demo.folder.parent / "monitor.yml")
+    plan = validate(read_yaml(demo.folder / "plan.yml"), Plan)
+    text = (demo.folder / "monitor.yml").read_text(encoding="utf-8")
+    assert text.count(f"lookback_window_size: P{plan.window_days}D") == 2
+    assert text.count("lookback_window_size") == 2
 
 
 def test_life_expectancy_moves_by_itself_and_place_and_size_do_not(demo: Demo) -> None:
