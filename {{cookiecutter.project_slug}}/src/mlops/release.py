@@ -264,7 +264,7 @@ def _watch(workspace: Workspace, version: ModelVersion, report: Report) -> None:
     """Let the workspace's own monitor follow the traffic, which stays where it is in any case."""
     try:
         workspace.watch(version, report)
-    except MlopsError as error:
+    except (MlopsError, OSError) as error:
         report(
             f"the workspace's monitor does not watch {version} yet: {error}; run "
             f"`mlops workspaces apply --env {workspace.environment.name}`"

@@ -107,7 +107,10 @@ class MonitorInAzure:
         before = self._find()
         if before is not None and before.is_enabled is False:
             schedule._is_enabled = False  # somebody switched it off: it stays off
-            report(f"{self.name} is switched off, and stays so; `az ml schedule enable` starts it")
+            report(
+                f"{self.name} is switched off, and stays so; `az ml schedule enable --name "
+                f"{self.name}` starts it"
+            )
         self._client.schedules.begin_create_or_update(schedule).result()
         names = ", ".join(data["create_monitor"]["monitoring_signals"])
         report(f"{self.name} watches {deployment}: {names}")

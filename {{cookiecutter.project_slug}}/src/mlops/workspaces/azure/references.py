@@ -26,6 +26,9 @@ CSV: dict[str, Any] = {
 }
 
 
+LONGEST_MODEL = 200  # of a data asset's name, which has at most 255
+
+
 class Labels(NamedTuple):
     """Where the labels lie, or why Azure ML's monitor cannot have them."""
 
@@ -45,7 +48,7 @@ class References:
     ) -> None:
         self._client, self._project, self._environment = client, project, environment
         self._store = store
-        self._model = environment.settings.model.replace(".", "-")
+        self._model = environment.settings.model.replace(".", "-")[:LONGEST_MODEL]
 
     def held_out(self, version: ModelVersion, contract: Contract, files: Path) -> str:
         """The rows that a version was not trained on, with its answers: `azureml:<name>:<version>`.
@@ -123,9 +126,11 @@ class References:
         try:
             self._client.data.get(name, label)
         except ResourceNotFoundError:
-            with tempfile.TemporaryDirectory() as folder:
-                fill(Path(folder))
-                data = Data(name=name, version=label, type="mltable", path=folder, tags=tags)
+            with tempfile.TemporaryDirectory() as parent:
+                folder = Path(parent) / name  # which the SDK calls it in the datastore as well
+                folder.mkdir()
+                fill(folder)
+                data = Data(name=name, version=label, type="mltable", path=str(folder), tags=tags)
                 self._client.data.create_or_update(data)
         return f"azureml:{name}:{label}"
 
