@@ -73,6 +73,8 @@ KEPT = {
     "data/sample__regression.py": when("problem_type", "regression"),
     "monitoring/monitor__classification.yml": when("problem_type", "classification"),
     "monitoring/monitor__regression.yml": when("problem_type", "regression"),
+    "monitoring/demo/README__classification.md": when("problem_type", "classification"),
+    "monitoring/demo/README__regression.md": when("problem_type", "regression"),
     "monitoring/demo/contract__classification.yml": when("problem_type", "classification"),
     "monitoring/demo/contract__regression.yml": when("problem_type", "regression"),
     "monitoring/demo/monitor__classification.yml": when("problem_type", "classification"),

@@ -66,7 +66,7 @@ ALWAYS = """
     docs/training.md docs/your-own-data.md
     monitoring/monitor.yml
     monitoring/demo/contract.yml monitoring/demo/monitor.yml monitoring/demo/plan.yml
-    monitoring/demo/sources.yml monitoring/demo/table.parquet monitoring/demo/table.py
+    monitoring/demo/README.md monitoring/demo/sources.yml monitoring/demo/table.parquet monitoring/demo/table.py
     pipelines/sweep.yml pipelines/training.yml src/.amlignore
     pipelines/components/evaluate.yml pipelines/components/prepare.yml
     pipelines/components/register.yml pipelines/components/train.yml
