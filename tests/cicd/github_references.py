@@ -38,6 +38,7 @@ OF_GITHUB = {
 }  # fmt: skip
 OF_RUNNER = {"os"}
 SET_BY_GITHUB = {"GITHUB_STEP_SUMMARY"}
+FIELDS = ("--field", "--raw-field")
 # The rights that a program needs of the job's token.
 RIGHTS = {
     r"mlops alarms --on github": "issues",
@@ -231,7 +232,7 @@ class Files:
                 continue
             inputs = (read(other)["on"]["workflow_dispatch"] or {}).get("inputs", {})
             flags = itertools.pairwise(words)
-            given = {word.partition("=")[0] for flag, word in flags if flag == "--field"}
+            given = {word.partition("=")[0] for flag, word in flags if flag in FIELDS}
             needed = {name for name, spec in inputs.items() if spec.get("required") == "true"}
             if given - set(inputs) or needed - given:
                 yield f"{words[3]} takes {sorted(inputs)}, not {sorted(given)}"

@@ -32,6 +32,10 @@ DIES_AS_A_CANARY = """\
     ):
         raise RuntimeError("the canary is dead")
 """
+REQUEST = (
+    '{{"environment":"prod","model":"churn-model","origin":"dev/1","digest":"{digest}","asks":[{asks}],'
+    '"time":"2026-01-31T06:00:00+00:00"}}'
+)
 NOTHING_BUT_RELEASES = {"integration", "training", "infrastructure"}
 
 
@@ -250,22 +254,79 @@ class Scenarios:
         assert "no alarm" in run.summary
         assert platform.state["issues"] == [] and platform.state["runs"] == []
 
-    def test_an_alarm_becomes_one_issue_and_a_training(self) -> None:
+    def _make_alarmed(self) -> None:
+        """Version 1 is in production and breached a monitor; the code that trains it has changed."""
         platform = self.state("released")
+        platform.left_out = {"integration", "training"}
+        platform.push(write("src/churn_model/features.py", "\n# still more\n"))
         Kept(platform).raise_alarm("prod", "data_drift")
-        platform.schedule("monitoring").must()
+
+    def test_an_alarm_becomes_one_issue_and_a_new_version_in_production(self) -> None:
+        platform = self.state("alarmed")
+        run = platform.schedule("monitoring").must()
+        assert "prod: a training is asked for" in run.summary
+        ((files, days),) = run.job("monitor").artifacts.values()
+        assert (files, days) == (("report.html",), 90 if days else 0)
         (issue,) = platform.state["issues"]
         assert issue["state"] == "OPEN" and "data_drift" in issue["title"]
-        (queued,) = platform.state["runs"]
-        assert platform.stage_named(queued["stage"]) == "training"
-        Kept(platform).raise_alarm("prod", "data_drift")
-        platform.schedule("monitoring").must()
-        assert len(platform.state["issues"]) == 1
-        Kept(platform).raise_alarm("prod", "data_drift", accepted=True)
-        before = len(platform.state["runs"])
+        handed = platform.handed_over()
+        assert list(handed) == ["training", "release"]
+        training, _ = (handed[stage].must() for stage in handed)
+        assert "trained and registered, dev/2" in training.summary
+        kept = Kept(platform)
+        assert kept.champion("prod") == 2 and kept.traffic("prod") == {"version-2": 100}
+        assert kept.digest("prod") == training.job("train").output_named("digest")
+        # The alarm ended with its version.
         platform.schedule("monitoring").must()
         (issue,) = platform.state["issues"]
-        assert issue["state"] == "CLOSED" and len(platform.state["runs"]) == before
+        assert issue["state"] == "CLOSED" and platform.state["runs"] == []
+
+    def test_the_same_alarm_again_trains_and_releases_nothing(self) -> None:
+        platform = self.state("alarmed")
+        for _ in range(2):  # both before the training begins: two events, or a slow platform
+            platform.schedule("monitoring").must()
+        assert len(platform.state["runs"]) == 2 and len(platform.state["issues"]) == 1
+        queued = platform.state["runs"]
+        first, again = (platform.start("training", **one["inputs"]).must() for one in queued)
+        assert "done before: trained and registered, dev/2" in again.summary
+        assert [run.job("train").output_named("registered") for run in (first, again)] == [
+            "true", "false",
+        ]  # fmt: skip
+        releases = platform.state["runs"][2:]
+        assert [platform.stage_named(one["stage"]) for one in releases] == ["release"]
+        assert Kept(platform).versions("dev") == [1, 2]
+
+    def test_a_refused_model_is_told_until_one_passes(self) -> None:
+        platform = self.state("alarmed")
+        platform.left_out = {"integration", "training", "infrastructure"}
+        gate = replace("environments/dev.yml", "roc_auc: 0.95", "roc_auc: 0.9999")
+        platform.push(gate)
+        Kept(platform)
+        platform.schedule("monitoring").must()
+        handed = platform.handed_over()
+        assert list(handed) == ["training"]
+        assert "trained, and refused" in handed["training"].must().summary
+        titles = [issue["title"] for issue in platform.state["issues"]]
+        assert titles == ["prod: data_drift", "prod: the retraining was refused"]
+        told = platform.state["issues"][1]
+        assert "churn-model: refused in dev" in told["body"] and "roc_auc" in told["body"]
+        # The monitoring of the next day leaves it open, and nothing is trained again.
+        platform.schedule("monitoring").must()
+        assert "done before" in platform.handed_over()["training"].must().summary
+        assert [issue["state"] for issue in platform.state["issues"]] == ["OPEN", "OPEN"]
+        assert Kept(platform).versions("dev") == [1]
+        platform.push(replace("environments/dev.yml", "roc_auc: 0.9999", "roc_auc: 0.95"))
+        by_hand = '{"trigger":"person","state":"now"}'
+        request = REQUEST.format(asks=by_hand, digest=Kept(platform).digest("prod"))
+        forced = platform.start("training", request=request).must()
+        assert "trained and registered, dev/2" in forced.summary
+        assert platform.state["issues"][1]["state"] == "CLOSED"
+
+    def test_what_is_no_request_is_refused(self) -> None:
+        platform = self.state("released")
+        run = platform.start("training", request="$(touch /tmp/never) `id`").must("failure")
+        assert "--request is not the line of JSON" in run.output
+        assert platform.state["runs"] == [] and platform.state["issues"] == []
 
     # --- updates of the template -----------------------------------------------------------------
 

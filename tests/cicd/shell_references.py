@@ -87,7 +87,8 @@ def command_tree() -> Any:
 PUBLISHED = {
     "train": {"version", "digest", "registered"},
     "release": {"version", "digest", "environments"},
-    "monitor": {"alarms", "retrain"},
+    "monitor": {"alarms", "report"},
+    "retrain": {"retrain", "request", "version", "digest", "registered", "alarms"},
     "workspaces list": {"deployments"},
     "update": {"branch"},
 }

@@ -23,7 +23,8 @@ from .stub import called, stub_project, tell_monitoring, tell_release, tell_trai
 
 STORIES = {"training": tell_training, "release": tell_release, "monitoring": tell_monitoring}
 KINDS: dict[str, type[Platform]] = {"github": GitHub, "azure": AzureDevOps}
-# A file, what stands there, and what a mistake makes of it.
+# A file (and the stage whose story shows it, if it is another), what stands there, and what a mistake
+# makes of it.
 GITHUB = [
     ("release", "    needs: dev\n", ""),
     ("release", "outputs.digest }}\n      environments", "outputs.digst }}\n      environments"),
@@ -39,14 +40,24 @@ GITHUB = [
     ("training", "registered == 'true'", "registered == 'yes'"),
     ("training", "      actions: write  # starts the release\n", "      contents: read\n"),
     ("training", "          VERSION: ${{ needs.train.outputs.version }}\n", ""),
-    ("training", "          GH_TOKEN: ${{ github.token }}\n", ""),
+    ("training", "GH_TOKEN: ${{ github.token }}\n          GH_REPO", "GH_REPO"),
     ("training", "release.yml --ref", "relase.yml --ref"),
     ("training", '--field digest="$DIGEST"', '--field digets="$DIGEST"'),
     ("training", "    branches: [main]\n", "    branches: [master]\n"),
     ("training", "        id: train\n", ""),
     ("monitoring", "          ALARMS: ${{ needs.monitor.outputs.alarms }}\n", ""),
-    ("monitoring", ' || [ "$?" = 3 ]', ""),
+    ("monitoring", '\n          || [ "$?" = 3 ]  # 3: there are alarms', ""),
     ("monitoring", "    needs: [monitor, tell]\n", ""),
+    ("monitoring", "        id: decide\n", ""),
+    ("monitoring", "          REQUEST: ${{ needs.monitor.outputs.request }}\n", ""),
+    ("monitoring", ' --raw-field request="$REQUEST"', ""),
+    ("training in monitoring", "        if: inputs.request == ''\n", ""),
+    ("training", "        if: inputs.request != ''\n", ""),
+    ("training in monitoring", " || steps.retrain.outputs.registered", ""),
+    ("training in monitoring", '--request "$REQUEST"', "--request $REQUEST"),
+    ("training in monitoring", '\n          || [ "$?" = 3 ]  # 3: the model was refused', ""),
+    ("training in monitoring", " --of retrain", ""),
+    ("training in monitoring", "outputs.alarms != ''", "outputs.alarms == ''"),
 ]
 AZURE = [
     ("release", "              - ${{ before }}\n", "              - ${{ name }}\n"),
@@ -58,15 +69,24 @@ AZURE = [
     ("release", "variables.service_connection_dev", "variables.service_conection_dev"),
     ("training", "train.registered'], 'true'", "train.registred'], 'true'"),
     ("training", "train.version']", "train.versoin']"),
-    ("training", "          AZURE_DEVOPS_EXT_PAT: $(System.AccessToken)\n", ""),
-    ("training", "    dependsOn: train\n", ""),
+    ("training", "AZURE_DEVOPS_EXT_PAT: $(System.AccessToken)\n          PIP", "PIP"),
+    ("training", "    dependsOn: train\n    condition", "    condition"),
     ("training", "-release\n", "-relase\n"),
     ("training", "include: [main]\n  paths", "include: [master]\n  paths"),
-    ("training", "      - template: steps/setup.yml\n", "      - template: steps/set-up.yml\n"),
+    ("training", "steps/setup.yml\n        parameters", "steps/set-up.yml\n        parameters"),
     ("monitoring", "          AZURE_DEVOPS_EXT_PAT: $(System.AccessToken)\n          PIP", "          PIP"),
     ("monitoring", "monitor.alarms'", "monitor.alarm'"),
-    ("monitoring", ' || [ "$?" = 3 ]', ""),
+    ("monitoring", '\n            || [ "$?" = 3 ]  # 3: there are alarms', ""),
     ("monitoring", "    dependsOn: [monitor, tell]\n", ""),
+    ("monitoring", "monitor.report'], 'true'", "monitor.report'], 'yes'"),
+    ("monitoring", "decide.retrain'", "decide.retain'"),
+    ("monitoring", "decide.request'", "decide.requst'"),
+    ("training in monitoring", "      - ${{ else }}:\n", "      - ${{ if eq(1, 2) }}:\n"),
+    ("training in monitoring", "              REQUEST: ${{ parameters.request }}\n", "              REQUEST: a\n"),
+    ("training in monitoring", '\n                || [ "$?" = 3 ]  # 3: the model was refused', ""),
+    ("training in monitoring", "train.alarms'", "train.alarm'"),
+    ("training in monitoring", " --of retrain", ""),
+    ("training in monitoring", "  - ${{ if ne(parameters.request, 'none') }}:\n      - job: tell", "  - ${{ if eq(1, 2) }}:\n      - job: tell"),
     ("steps/setup", "values: [setup, azure]", "values: [setup]"),
     ("steps/summary", "##vso[task.uploadsummary]", "##vso[task.uploadsumary]"),
 ]  # fmt: skip
@@ -104,6 +124,7 @@ def test_a_mistake_in_a_workflow_is_noticed(
     platform, project = platforms[name]
     platform.host(project)
     called(platform)
-    platform.commit(replace(f"{platform.folder}/{stage}.yml", right, wrong))
+    file, _, other = stage.partition(" in ")
+    platform.commit(replace(f"{platform.folder}/{file}.yml", right, wrong))
     with pytest.raises((AssertionError, ExpressionError, LookupError, ValueError)):
-        STORIES.get(stage, tell_training)(platform)
+        STORIES.get(other or file, tell_training)(platform)

@@ -52,7 +52,10 @@ def monitor(
             report=s.console.progress,
         )
         publish(
-            {"alarms": [alarm.model_dump() for alarm in found.alarms], "retrain": found.retrain}
+            {
+                "alarms": [alarm.model_dump() for alarm in found.alarms],
+                "report": found.result is not None,
+            }
         )
         summarize(monitoring_markdown(name, found))
         s.console.result(found.record())
@@ -65,7 +68,6 @@ def monitor(
             s.console.say(f"report: {relative(page)}")
         if found.alarms:
             titles = ", ".join(alarm.title for alarm in found.alarms)
-            s.console.say(f"retrain: {'yes' if found.retrain else 'no'}")
             raise Refused(
                 f"{len(found.alarms)} alarm(s): {titles}; docs/runbook.md says what to look at"
             )
@@ -137,7 +139,7 @@ def monitoring_markdown(environment: str, found: Monitoring) -> str:
     from mlops.summaries import decision_summary
 
     verdict = f"{len(found.alarms)} alarm(s)" if found.alarms else "no alarm"
-    retrain = ", a training starts" if found.retrain else ""
+    retrain = ", which asks for a training" if found.retrain else ""
     parts = [f"# {environment}: {verdict}{retrain}"]
     for result in found.results:
         parts.append(f"## {title_of(result)}\n{decision_summary(result).partition(chr(10))[2]}")
