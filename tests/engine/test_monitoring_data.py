@@ -55,6 +55,7 @@ def test_rows_as_in_training_are_fine_in_every_signal(
     assert [f.name for f in signal_of(result, "data_drift").features] == FEATURES
     assert signal_of(result, "data_drift").production_rows == 300
     assert signal_of(result, "data_drift").reference_rows == 400
+    assert {s.reference for s in result.signals} == {"the rows held out when dev/7 was trained"}
     assert result.problems == ()
 
 

@@ -68,7 +68,7 @@ def is_beyond(metric: str, value: float, threshold: float) -> bool:
     return value < threshold if metric in AT_LEAST else value > threshold
 
 
-HELD_OUT = ("training", "test", "validation")
+COLLECTED = ("model_inputs", "model_outputs")  # what a reference of recent production data is
 DURATION = re.compile(
     r"P(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?)?"
 )
@@ -225,7 +225,7 @@ class Monitor:
         By default it is twice as long as the signal's window, and ends where that begins.
         """
         data = signal.reference_data
-        if data is not None and data.data_context in HELD_OUT:
+        if data is not None and data.data_context not in COLLECTED:
             return None
         if data is not None and data.data_window is not None:
             return data.data_window
