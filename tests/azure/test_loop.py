@@ -87,6 +87,10 @@ def test_the_whole_loop(azure: Azure, tmp_path: Path) -> None:
     project.answer("rollback", "--env", "prod")
     assert traffic(project, "prod")["version-1"] == 100
     assert champion(project, "prod") == 1
+    # Azure ML's own monitor has followed the traffic, there and back.
+    schedules = sent(r"PUT .*/mlw-churnmodel-prod/schedules/churn-model-prod-monitor")
+    watched = [request.body["properties"]["tags"]["deployment"] for request in schedules]
+    assert watched == ["version-1", "version-2", "version-1"]
 
     answer = project.answer("invoke", "--env", "prod")
     assert answer["deployment"] == "version-1" and answer["body"]["predictions"]
