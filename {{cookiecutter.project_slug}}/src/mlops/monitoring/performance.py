@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     Hashes = npt.NDArray[np.uint64]
 
 PREDICTION = "prediction"
-RESAMPLES = 2000
+RESAMPLES = 10_000
+CELLS_AT_ONCE = 2_000_000  # of confusion matrices: those of a hundred classes are large
 
 
 class Labels:
@@ -152,9 +153,13 @@ class Tally:
 
         if self._contract.classes:
             shares = self.confusion.ravel() / self.confusion.sum()
-            drawn = np.random.default_rng(0).multinomial(self.labelled, shares, size=RESAMPLES)
-            resampled = scores(drawn.reshape(RESAMPLES, *self.confusion.shape))[metric]
-            return float((1 + (resampled >= threshold).sum()) / (1 + RESAMPLES))
+            draw, at_once = np.random.default_rng(0), max(1, CELLS_AT_ONCE // shares.size)
+            fine = 0
+            for first in range(0, RESAMPLES, at_once):
+                drawn = draw.multinomial(self.labelled, shares, min(at_once, RESAMPLES - first))
+                resampled = scores(drawn.reshape(-1, *self.confusion.shape))[metric]
+                fine += int((resampled >= threshold).sum())
+            return (1 + fine) / (1 + RESAMPLES)
         from scipy.stats import norm
 
         if metric == "rmse":
@@ -216,14 +221,15 @@ def performance(
     thresholds = signal.thresholds(contract.problem_type)
     enough = tally.labelled >= settings.minimum_rows
     values = tally.metrics() if enough else {}
-    beyond = [m for m in thresholds if enough and is_beyond(m, values[m], thresholds[m])]
-    chances = dict(zip(beyond, holm([tally.chance(m, thresholds[m]) for m in beyond])))
+    tested = [metric for metric in thresholds if enough]
+    chances = dict(zip(tested, holm([tally.chance(m, thresholds[m]) for m in tested])))
     metrics = tuple(
         MetricResult(
             name=name, value=value, threshold=thresholds.get(name), p_value=chances.get(name),
             reference=(reference or {}).get(name.removesuffix("_score")),
             comparison="at least" if name in AT_LEAST else "at most",
-            breached=name in chances and chances[name] < settings.significance,
+            breached=name in chances and is_beyond(name, value, thresholds[name])
+            and chances[name] < settings.significance,
         )
         for name, value in values.items()
     )  # fmt: skip
