@@ -15,9 +15,13 @@ from hypothesis import strategies as st
 
 from mlops import tickets
 from mlops.alarms import Action, clean, follow_up, read_alarms, written
+from mlops.decisions import Check, Decision, now
 from mlops.errors import MlopsError, UsageError
-from mlops.monitoring.alarm import Alarm
+from mlops.monitoring.alarm import Alarm, alarm_of, silence_of
+from mlops.project import find_project
 from mlops.tickets import AzureBoards, Board, GitHubIssues, Ticket, board_of
+from mlops.workspaces import ModelVersion
+from tests.conftest import generated
 
 PREFIX = "churn-model/prod/"
 
@@ -315,6 +319,36 @@ class Shelf:
 
     def close(self, number: int, comment: str) -> None:
         del self.issues[number]
+
+
+def test_a_ticket_stays_while_nothing_can_be_said_of_the_same_version() -> None:
+    environment: Any = find_project(generated()).environment("prod")
+
+    def version(number: int) -> ModelVersion:
+        return ModelVersion("m", number, "prod", "run", now(), {"origin": f"dev/{number}"})
+
+    def breached(number: int, rule: str) -> Alarm:
+        check = Check(rule=rule, value=0.3, limit=0.1, passed=False)
+        found = Decision(
+            kind="monitor", environment="prod", model="m", version=number, checks=(check,),
+            facts={"signal": "data_drift"}, time=now(),
+        )  # fmt: skip
+        return alarm_of(environment, version(number), found)
+
+    shelf = Shelf("github")
+
+    def follow(*alarms: Alarm) -> list[str]:
+        return [action.done for action in follow_up(shelf, alarms, PREFIX)]
+
+    silence = silence_of(environment, version(1), "data_drift")
+    assert follow(silence) == [], "silence opens nothing"
+    assert follow(breached(1, "x")) == ["opened"]
+    assert follow(silence) == ["unchanged"]
+    assert follow(breached(1, "x")) == ["unchanged"]
+    assert follow(breached(1, "y")) == ["updated"]
+    assert follow(silence_of(environment, version(2), "data_drift")) == ["closed"]
+    assert follow(breached(2, "x")) == ["opened"]
+    assert follow() == ["closed"]
 
 
 @pytest.mark.parametrize("platform", ["github", "azure"])

@@ -9,7 +9,7 @@ import pytest
 
 from mlops import files
 from mlops.errors import MlopsError
-from mlops.workspaces import ModelVersion
+from mlops.workspaces import Deployment, Endpoint, ModelVersion
 from mlops.workspaces.local.endpoints import EndpointStore
 
 from .builders import write
@@ -203,3 +203,10 @@ def test_the_key_is_made_once_and_only_its_owner_can_read_it(store: EndpointStor
     assert store.key() == key
     assert stat.S_IMODE((store.folder / "key").stat().st_mode) == 0o600
     assert EndpointStore(store.folder.parent, "other").key() != key
+
+
+def test_the_deployment_in_use_has_most_of_the_traffic() -> None:
+    both = {name: Deployment(name, 1, "now") for name in ("one", "two")}
+    assert Endpoint("e", both, {"one": 10, "two": 90}).in_use == both["two"]
+    assert Endpoint("e", both, {"one": 0, "two": 0}).in_use is None
+    assert Endpoint("e").in_use is None

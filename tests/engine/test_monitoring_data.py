@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pandas as pd
 import pytest
 
 from mlops import events
+from mlops.errors import MlopsError
+from mlops.monitoring import act, definition
 from mlops.monitoring.report.monitor_page import monitor_page
 from mlops.monitoring.results import MonitorResult
 from mlops.workspaces import Requests
@@ -149,9 +152,14 @@ def test_a_new_category_is_named(production: Production, monkeypatch: pytest.Mon
     production.serve(table)
     result = production.monitor(monkeypatch)
     colour = feature_of(result, "data_quality", "colour")
-    assert (colour.state, colour.note) == ("breached", 'new: `mauve "<script>`')
+    assert (colour.state, colour.note) == ("breached", "a category is new")
+    assert colour.unseen == ('mauve "<script>',)
+    page = monitor_page(result, [])
+    assert 'mauve "<script>' not in page
+    assert "&lt;script&gt;" in page
+    (check,) = [c for c in act.checks_of(signal_of(result, "data_quality")) if not c.passed]
+    assert "mauve" not in check.show(), "a ticket may be public"
     assert values_of(colour)["out_of_bounds_rate"] == pytest.approx(40 / 300)
-    assert 'mauve "<script>' not in monitor_page(result, [])
 
 
 def test_a_changed_type_is_counted_and_the_other_values_are_compared(
@@ -219,7 +227,8 @@ def test_a_half_written_file_loses_its_last_line_only(
 @pytest.mark.parametrize(
     "line",
     ["", "{}", "null", "[1]", '{"time": 3, "data": []}', '{"time": "2026-03-31T05:00:00Z"}', "\x00",
-     '{"time": "soon", "data": [{}]}', '{"time": "2026-03-31T05:00:00Z", "data": [7]}'],
+     '{"time": "soon", "data": [{}]}', '{"time": "0001-01-01T00:00:00+14:00", "data": [{}]}',
+     "[" * 100_000, '{"time": "2026-03-31T05:00:00Z", "data": [7]}'],
 )  # fmt: skip
 def test_a_line_that_is_no_event_is_left_out(
     production: Production, monkeypatch: pytest.MonkeyPatch, line: str
@@ -363,8 +372,6 @@ def test_an_unhealthy_endpoint_breaches_and_one_error_of_ten_does_not(
 def test_recent_production_data_can_be_the_reference(
     production: Production, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mlops.monitoring import act, definition
-
     read = definition.load_monitor(production.project, production.environment)
     assert read
     drift = read.signals["data_drift"].model_copy(update={"reference_data": None})
@@ -391,3 +398,74 @@ def test_the_version_before_is_in_the_past_and_not_in_the_verdict(
     drift = signal_of(result, "data_drift")
     assert (drift.state, drift.production_rows) == ("fine", 300)
     assert [point.rows for point in drift.features[0].history[-2:]] == [300, 300]
+
+
+def test_an_odd_id_of_an_event_stops_nothing(
+    production: Production, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    production.serve(rows(100, seed=2), id=[1])
+    result = production.monitor(monkeypatch)
+    assert signal_of(result, "data_drift").production_rows == 100
+
+
+def test_an_id_that_is_not_collected_joins_no_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns: Any = CONTRACT["columns"]
+    hidden = CONTRACT | {"columns": columns | {"row_id": {"type": "integer", "collect": False}}}
+    production = Production(tmp_path, contract=hidden)
+    production.serve(rows(100, seed=2).drop(columns=["row_id"]))
+    note = signal_of(production.monitor(monkeypatch), "model_performance").note
+    assert note == "`row_id` is not collected (data/contract.yml: `collect: false`)"
+
+
+def test_health_that_cannot_be_read_stops_no_signal(
+    production: Production, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(start: datetime.datetime, end: datetime.datetime) -> Requests:
+        raise MlopsError("the role Monitoring Reader is missing")
+
+    production.serve(rows(100, seed=2))
+    production.requests = refused  # type: ignore[method-assign]
+    result = production.monitor(monkeypatch)
+    assert result.health and result.health.note == "the role Monitoring Reader is missing"
+    assert signal_of(result, "data_drift").state == "fine"
+
+
+def test_requests_of_which_nothing_was_collected_are_noticed(
+    production: Production, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    production.settings(windows=1)
+    production.log = [Requests(90, 10, 0, 4.0, 9.0, 20.0)]
+    (problem,) = production.monitor(monkeypatch).problems
+    assert problem.startswith("80 requests were answered, and nothing was collected")
+
+
+def test_a_feature_can_be_watched_as_another_kind(
+    production: Production, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = definition.load_monitor(production.project, production.environment)
+    assert read
+    override = {"feature_type_override": {"count": "categorical"}}
+    drift = read.signals["data_drift"].model_copy(update=override)
+    changed = type(read)(read.document, read.trigger, {"data_drift": drift}, {})
+    monkeypatch.setattr("tests.engine.monitored.load_monitor", lambda *_: changed)
+    production.serve(rows(300, seed=2))
+    count = feature_of(production.monitor(monkeypatch), "data_drift", "count")
+    assert (count.kind, list(values_of(count))) == ("categorical", ["jensen_shannon_distance"])
+
+
+def test_a_category_with_as_many_values_as_an_id_is_not_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns: Any = CONTRACT["columns"]
+    free = CONTRACT | {"columns": columns | {"colour": {"type": "category"}}}
+    production = Production(tmp_path, contract=free)
+    table = rows(25_000, seed=1)
+    production.refer_to(table.assign(colour=[f"c{n}" for n in range(len(table))]))
+    production.serve(rows(300, seed=2))
+    result = production.monitor(monkeypatch)
+    colour = feature_of(result, "data_drift", "colour")
+    assert colour.state == "unknown"
+    assert "more than 10000 different values" in colour.note
+    assert signal_of(result, "data_drift").state == "fine"

@@ -193,8 +193,8 @@ def test_alarms_say_whether_a_training_starts() -> None:
         Alarm(key="m/prod/endpoint", title="prod: endpoint", body=""),
     ]
     page = Page(monitor_page(examples.classification(), alarms=alarms))
-    assert "prod: data_drift : a training starts for it." in page.words
-    assert "prod: endpoint : no training starts for it." in page.words
+    assert "prod: data_drift : it asks for a training." in page.words
+    assert "prod: endpoint : it asks for no training." in page.words
 
 
 def test_what_was_done_is_told_with_its_reasons() -> None:

@@ -165,7 +165,7 @@ def test_status_has_traffic_only_where_something_is_served_online(
     project: Path, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = find_project(serve_only(project, kind))
-    states = [status_of(open_workspace(found, name)) for name in found.environments]
+    states = [overview_of(open_workspace(found, name)).state for name in found.environments]
     assert all((state["endpoint"] is None) == (kind == "batch") for state in states)
     say_status(Console(), states)
     head, *rows = capsys.readouterr().out.splitlines()

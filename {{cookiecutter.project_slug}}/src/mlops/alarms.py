@@ -7,6 +7,7 @@ people change in the title or write below.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
@@ -55,9 +56,11 @@ def follow_up(
     An open ticket of the environment whose alarm is not among them is closed: that of its
     retraining by who retrains, all others by who monitors. Neither knows the other's alarms.
 
+    What a silent one names stays open as long as it is about the same version.
+
     Args:
         board: where the tickets are.
-        alarms: all that there are now.
+        alarms: all that there are now, and the silent ones.
         prefix: what the keys of the environment begin with.
         of_retraining: whether they are those of the retraining, or those of the monitor.
 
@@ -81,7 +84,9 @@ def follow_up(
         there.setdefault(ticket.key, ticket)
     now = {written(alarm.key): alarm for alarm in alarms}
     for key, alarm in now.items():
-        state = digest_of(alarm.state or [alarm.title, alarm.body])[:12]
+        if alarm.silent:
+            continue
+        state = state_of(alarm)
         mark, body = f"mlops-alarm: {key} {state}", clean(alarm.body)[:BODY]
         open_one = there.get(key)
         if open_one is None:
@@ -93,9 +98,19 @@ def follow_up(
             board.update(open_one.number, body, mark)
             yield Action("updated", alarm.key, open_one.number)
     for ticket in tickets:
-        if ticket.key not in now and is_ours(ticket.key):
+        given = now.get(ticket.key)
+        if given and given.silent and ticket.state.startswith(given.state):
+            yield Action("unchanged", given.key, ticket.number)
+        elif (given is None or given.silent) and is_ours(ticket.key):
             board.close(ticket.number, ACCEPTED if of_retraining else ENDED)
             yield Action("closed", ticket.key, ticket.number)
+
+
+def state_of(alarm: Alarm) -> str:
+    """Twelve digits that change when there is news of an alarm."""
+    if re.fullmatch(r"[0-9a-f]{12}", alarm.state):
+        return alarm.state
+    return digest_of(alarm.state or [alarm.title, alarm.body])[:12]
 
 
 def written(key: str) -> str:

@@ -57,7 +57,6 @@ class Plan(Settings):
     metric: str
     trained_until: datetime.date
     windows: tuple[datetime.date, ...]
-    window_days: int
     settings: dict[str, Any] = Field(default={})
 
 

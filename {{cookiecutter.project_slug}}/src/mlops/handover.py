@@ -36,6 +36,9 @@ def publish(values: dict[str, Any]) -> None:
         _append(file, "".join(f"{name}={text}\n" for name, text in written.items()))
     elif os.environ.get("TF_BUILD"):
         for name, text in written.items():
+            if not isinstance(values[name], str):
+                # A variable's $(NAME) is replaced by that variable: in JSON it can be written else.
+                text = text.replace("$(", "\\u0024(")
             text = text.replace("%", "%AZP25")
             print(f"##vso[task.setvariable variable={name};isOutput=true]{text}", flush=True)
 

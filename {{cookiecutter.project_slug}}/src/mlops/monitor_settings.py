@@ -28,8 +28,8 @@ class MonitoringSettings(Settings):
     `rollout.p95_ms` the latency, that the endpoint may have. With `collect_batches`, tables that are
     scored are collected as requests are.
 
-    With `alerts`, Azure Monitor mails the owner of what goes wrong here; where nothing is said, it
-    does in prod. `events` is how the monitoring stage hears of a breach that Azure's own monitor
+    With `alerts`, Azure watches as well and mails the owner of what goes wrong here; where nothing is
+    said, it does in prod. `events` is how the monitoring stage hears of a breach that Azure's own monitor
     found: it looks by itself (`poll`), or a Logic App starts it through `dispatch_url`, an address of
     the CI/CD's REST API.
     """
@@ -37,7 +37,7 @@ class MonitoringSettings(Settings):
     thresholds: dict[str, dict[str, float | dict[str, float]]] = Field(default={})
     endpoint: Literal["online", "batch"] | None = None
     minimum_rows: int = Field(default=50, ge=2)
-    significance: float = Field(default=0.01, gt=0, le=0.2)
+    significance: float = Field(default=0.01, ge=0.001, le=0.2)
     windows: int = Field(default=8, ge=1, le=60)
     error_rate: float = Field(default=0.01, ge=0, le=1)
     collect_batches: bool = True

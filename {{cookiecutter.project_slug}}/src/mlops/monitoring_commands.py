@@ -26,7 +26,8 @@ def monitor(
         typer.Option(help="Ask the endpoint, too, and keep the results, which takes more rights."),
     ] = True,
     at: Annotated[
-        Optional[str], typer.Option(help="The end of the windows, in ISO 8601; default: now.")
+        Optional[str],
+        typer.Option(help="The end of the windows, in ISO 8601, to look back; default: now."),
     ] = None,
     page: Annotated[
         Optional[Path],
@@ -47,13 +48,13 @@ def monitor(
         found = act.monitor(
             s.project,
             workspace,
-            ask=ask,
+            ask=ask and at is None,  # what was then is not asked now, nor kept as if it were now
             at=clock.parse(at, "--at") if at else None,
             report=s.console.progress,
         )
         publish(
             {
-                "alarms": [alarm.model_dump() for alarm in found.alarms],
+                "alarms": [alarm.model_dump() for alarm in (*found.alarms, *found.silent)],
                 "report": found.result is not None,
             }
         )
@@ -63,7 +64,7 @@ def monitor(
         if found.result:
             folder = s.project.state / "monitoring" / name
             page = page or folder / "report.html"
-            write_text(page, monitor_page(found.result, workspace.decisions()))
+            write_text(page, monitor_page(found.result, workspace.decisions(), alarms=found.alarms))
             write_json(folder / "result.json", found.result.model_dump(mode="json"))
             s.console.say(f"report: {relative(page)}")
         if found.alarms:

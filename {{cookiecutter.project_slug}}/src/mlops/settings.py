@@ -251,7 +251,7 @@ class EnvironmentSettings(Settings):
 
     @property
     def alerts(self) -> bool:
-        """Whether Azure Monitor tells the owner of what goes wrong here."""
+        """Whether Azure watches here, and tells the owner of what goes wrong."""
         said = self.monitoring.alerts
         return self.name == "prod" if said is None else said
 

@@ -14,7 +14,7 @@ from typing import Any
 from mlops import clock
 from mlops.decisions import Check, Decision
 from mlops.errors import MlopsError, UsageError
-from mlops.monitoring.alarm import SIGNAL, SIGNAL_TYPE, Alarm, alarm_of
+from mlops.monitoring.alarm import SIGNAL, SIGNAL_TYPE, Alarm, alarm_of, silence_of
 from mlops.monitoring.compute import Computation
 from mlops.monitoring.definition import DataWindow, Monitor, load_monitor
 from mlops.monitoring.health import health_of
@@ -32,6 +32,7 @@ ENDPOINT = "endpoint"
 class Monitoring:
     """What was found about the version in use, a decision per signal, and the alarms.
 
+    `silent` are the signals of which nothing is known, now or from before: their tickets stay.
     `result` is None where there is no version in use, or no `monitoring/monitor.yml`.
     """
 
@@ -39,6 +40,7 @@ class Monitoring:
     result: MonitorResult | None
     results: tuple[Decision, ...]
     alarms: tuple[Alarm, ...]
+    silent: tuple[Alarm, ...] = ()
 
     @property
     def retrain(self) -> bool:
@@ -103,14 +105,19 @@ def monitor(
     if ask:
         for decision in found:
             workspace.keep(decision)
-    newest = {str(d.facts[SIGNAL]): d for d in (*_kept(workspace, version), *found)}
+    newest = {str(d.facts[SIGNAL]): d for d in (*_kept(workspace, version, definition), *found)}
     results = tuple(newest[signal] for signal in sorted(newest))
     alarms = tuple(
         alarm_of(workspace.environment, version, each)
         for each in results
         if not each.accepted and each.facts[SIGNAL] not in silent
     )
-    return Monitoring(version, result, results, alarms)
+    unheard = tuple(
+        silence_of(workspace.environment, version, name)
+        for name in _silent_names(result)
+        if name not in newest
+    )
+    return Monitoring(version, result, results, alarms, unheard)
 
 
 def compute(
@@ -130,25 +137,29 @@ def compute(
     signals = tuple(computation.signals())
     health = None
     if environment.serves("online"):
-        size = definition.window(next(iter(definition.signals.values()))).lookback_window_size
-        window = DataWindow(lookback_window_size=size)
+        window = DataWindow(lookback_window_size=definition.shortest_window.lookback_window_size)
         health = health_of(workspace, spans_of(window, at, settings.windows))
+    problems = computation.problems()
+    answered = health.requests - health.refused - health.errors if health else 0
+    if answered and not computation.collected:
+        problems += (
+            f"{answered} requests were answered, and nothing was collected: is `data_collector` on "
+            "in the deployment, and was its version trained since there is one?",
+        )
     return MonitorResult(
         environment=environment.name, model=version.name, version=version.number,
         origin=version.origin, endpoint=where[0], deployment=where[1], made=at,
         minimum_rows=settings.minimum_rows, significance=settings.significance,
-        signals=signals, health=health, problems=computation.problems(),
+        signals=signals, health=health, problems=problems,
     )  # fmt: skip
 
 
 def version_in_use(workspace: Workspace) -> tuple[ModelVersion | None, bool]:
     """The version with most of the traffic, or else the champion; and whether there is traffic."""
     if workspace.environment.serves("online"):
-        endpoint = workspace.endpoint()
-        served = {name: share for name, share in endpoint.traffic.items() if share}
-        if served:
-            name = max(served, key=lambda deployment: served[deployment])
-            return find_version(workspace, endpoint.deployments[name].version), True
+        serving = workspace.endpoint().in_use
+        if serving:
+            return find_version(workspace, serving.version), True
     return workspace.champion(), False
 
 
@@ -187,7 +198,7 @@ def _breached(feature: FeatureResult) -> Iterator[Check]:
             yield Check(
                 rule=f"{where}{metric.name}", value=metric.value, limit=metric.threshold,
                 comparison=metric.comparison, passed=False,
-                detail="; ".join(filter(None, (chance, feature.note))),
+                detail="; ".join(filter(None, (chance, feature.note))),  # tickets show it: no values
             )  # fmt: skip
 
 
@@ -209,12 +220,27 @@ def _decisions(
         yield decide(workspace, "monitor", version, checks, **{SIGNAL: ENDPOINT})
 
 
-def _kept(workspace: Workspace, version: ModelVersion) -> Iterator[Decision]:
-    """What was kept about the version. Whether the endpoint answered counts for its moment only."""
+def _kept(
+    workspace: Workspace, version: ModelVersion, definition: Monitor | None
+) -> Iterator[Decision]:
+    """What was kept about the version, of signals that there still are.
+
+    Whether the endpoint answered counts for its moment only.
+    """
+    known = {*definition.signals, *definition.left_out} if definition else None
     for decision in workspace.decisions("monitor"):
         signal = decision.facts.get(SIGNAL)
-        if isinstance(signal, str) and decision.version == version.number and signal != ENDPOINT:
+        if not isinstance(signal, str) or signal == ENDPOINT or decision.version != version.number:
+            continue
+        if known is None or signal in known:
             yield decision
+
+
+def _silent_names(result: MonitorResult | None) -> list[str]:
+    if result is None:
+        return []
+    names = [signal.name for signal in result.signals if signal.state == "unknown"]
+    return [*names, ENDPOINT] if result.health and result.health.state == "unknown" else names
 
 
 def _names_without_alert(result: MonitorResult | None) -> set[str]:

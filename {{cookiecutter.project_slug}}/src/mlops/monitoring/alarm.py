@@ -22,11 +22,13 @@ RETRAINING = "retraining"
 # An alarm travels through an environment variable, which holds 128 kB.
 CHECKS_SHOWN = 20
 CHARACTERS_OF_A_CHECK = 300
+SIX = 6
 
 
 class Alarm(BaseModel):
     """Something that a person must know.
 
+    A `silent` one is none: nothing can be said of the signal now, so what is open of it stays so.
     `key` is the same as long as the alarm lasts: `<model>/<environment>/<signal>`. `body` is
     Markdown. `retrain` says whether the policy trains a new model for it. `state` changes when there
     is news: other rules failed, or another version.
@@ -39,6 +41,7 @@ class Alarm(BaseModel):
     body: str
     retrain: bool = False
     state: str = ""
+    silent: bool = False
 
 
 def key_prefix_of(environment: Environment) -> str:
@@ -63,8 +66,19 @@ def alarm_of(environment: Environment, version: ModelVersion, result: Decision) 
         title=f"{environment.name}: {signal}",
         body=redact(_body(version, result, failed, retrain)),
         retrain=retrain,
-        state=digest_of([version.origin, sorted(check.rule for check in failed)])[:12],
+        state=_about(version) + digest_of(sorted(check.rule for check in failed))[:SIX],
     )
+
+
+def silence_of(environment: Environment, version: ModelVersion, signal: str) -> Alarm:
+    """That nothing can be said of a signal of a version now."""
+    key = key_prefix_of(environment) + signal
+    return Alarm(key=key, title="", body="", state=_about(version), silent=True)
+
+
+def _about(version: ModelVersion) -> str:
+    """What the state of each alarm about a version begins with."""
+    return digest_of(version.origin)[:SIX]
 
 
 def _body(version: ModelVersion, result: Decision, failed: list[Check], retrain: bool) -> str:
@@ -72,9 +86,9 @@ def _body(version: ModelVersion, result: Decision, failed: list[Check], retrain:
     if more := failed[CHECKS_SHOWN:]:
         lines.append(f"and {len(more)} more")
     next_step = (
-        f"A training starts, as `retraining` in environments/{result.environment}.yml says."
+        f"It asks for a training, as `retraining` in environments/{result.environment}.yml says."
         if retrain
-        else "No training starts for this signal."
+        else "This signal asks for no training."
     )
     return "\n\n".join(
         [

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[np.float64]
 
 ROWS = 1000  # of the reference and of the window that the model is asked about
-RESAMPLES = 500
+RESAMPLES = 2000
 NDCG = "normalized_discounted_cumulative_gain"
 
 Predict = Callable[["pd.DataFrame"], "pd.DataFrame"]

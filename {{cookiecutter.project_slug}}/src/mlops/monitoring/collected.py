@@ -176,8 +176,9 @@ class Reading:
         import pyarrow as pa
 
         column = self.columns[name]
-        if column.type in ("number", "integer") and column.values is None:
-            return pa.int64() if name in self.whole else pa.float64()
+        if column.type in ("number", "integer"):
+            whole = name in self.whole or column.values is not None
+            return pa.int64() if whole else pa.float64()
         return pa.bool_() if column.type == "boolean" else pa.string()
 
     def _are_new(self, ids: list[str | None]) -> npt.NDArray[np.bool_]:
@@ -220,13 +221,13 @@ def _event(line: bytes) -> dict[str, Any] | None:
         event = json.loads(line)
         text = str(event["time"]).replace("Z", "+00:00")
         time = datetime.datetime.fromisoformat(text)
-        rows = event["data"]
-    except (ValueError, KeyError, TypeError):
+        utc = naive(time.replace(tzinfo=time.tzinfo or datetime.timezone.utc))
+        rows, name = event["data"], event.get("id")
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         return None
-    utc = time.replace(tzinfo=time.tzinfo or datetime.timezone.utc)
-    return {"id": event.get("id"), "time": naive(utc), "data": rows}
+    return {"id": name if isinstance(name, str) else None, "time": utc, "data": rows}
 
 
 def _array(values: list[Any], kind: pa.DataType) -> pa.Array:

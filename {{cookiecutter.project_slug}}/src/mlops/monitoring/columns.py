@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -76,13 +77,18 @@ class ColumnProfile:
 
 
 class TableProfile:
-    """The profiles of some columns of a table that comes in pieces."""
+    """The profiles of some columns of a table that comes in pieces.
 
-    def __init__(self, kinds: dict[str, Column]) -> None:
+    `kinds` say of some columns that they are seen as another kind than the contract has them.
+    """
+
+    def __init__(
+        self, columns: Mapping[str, Column], kinds: Mapping[str, Kind] | None = None
+    ) -> None:
         self.columns = {
             name: ColumnProfile(kind, column.type == "boolean")
-            for name, column in kinds.items()
-            if (kind := kind_of(column))
+            for name, column in columns.items()
+            if (kind := (kinds or {}).get(name) or kind_of(column))
         }
         self.rows = 0
         self._pieces: list[dict[str, pa.Array]] = []

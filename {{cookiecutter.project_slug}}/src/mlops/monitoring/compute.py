@@ -12,8 +12,8 @@ from mlops import events
 from mlops.contract import Column, Contract
 from mlops.errors import MlopsError, redact
 from mlops.monitoring.attribution import ROWS, attribution_drift, attributions
-from mlops.monitoring.collected import Reading
-from mlops.monitoring.columns import TableProfile
+from mlops.monitoring.collected import Piece, Reading
+from mlops.monitoring.columns import Kind, TableProfile
 from mlops.monitoring.definition import Monitor, Signal, TopFeatures
 from mlops.monitoring.drift import History, drifted
 from mlops.monitoring.performance import (
@@ -36,6 +36,7 @@ from mlops.workspaces import ModelVersion, Report, Workspace
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    import pyarrow as pa
 
 INPUT_SIGNALS = ("data_drift", "data_quality")
 BATCH = 50_000
@@ -64,6 +65,11 @@ class Computation:
         self._contract: Contract = contract_of(workspace, version)
         self._files = workspace.files(version)
         self._readings: list[Reading] = []
+        self._kinds = {
+            name: kind
+            for signal in monitor.signals.values()
+            for name, kind in signal.feature_type_override.items()
+        }
         self._spans = {
             name: spans_of(monitor.window(signal), at, self._settings.windows)
             for name, signal in monitor.signals.items()
@@ -93,7 +99,17 @@ class Computation:
         left_out = [f"`{n}`, {kind}" for n, kind in self._monitor.left_out.items()]
         if left_out:
             lines.append(f"only Azure ML computes these signals: {'; '.join(left_out)}")
+        data = [part for signal in self._monitor.signals.values() for part in signal.production]
+        if any(part.pre_processing_component for part in data):
+            lines.append(
+                "only Azure ML runs a `pre_processing_component`: here rows are as collected"
+            )
         return tuple(dict.fromkeys(lines))
+
+    @property
+    def collected(self) -> int:
+        """How many rows of requests were collected in all windows together."""
+        return sum(profile.rows for profile in self._inputs.values())
 
     # --- the signals --------------------------------------------------------------------------
 
@@ -137,6 +153,8 @@ class Computation:
             raise Silent(
                 "data/contract.yml names no `id` by which labels could be joined to answers"
             )
+        if not contract.columns[contract.id].collect:
+            raise Silent(f"`{contract.id}` is not collected (data/contract.yml: `collect: false`)")
         sources = load_sources(self._project)
         if sources is None or GROUND_TRUTH not in sources.assets:
             raise Silent(
@@ -169,7 +187,7 @@ class Computation:
                 self._sample = RowSample(self._spans[name][-1], ROWS)
         reading = self._reading(events.INPUTS, features)
         return profile_spans(
-            reading, self._needed(INPUT_SIGNALS), self._present, features, self._sample
+            reading, self._needed(INPUT_SIGNALS), self._present, features, self._sample, self._kinds
         )
 
     @cached_property
@@ -186,8 +204,11 @@ class Computation:
 
     @cached_property
     def _held_out(self) -> TableProfile:
-        path = self._files / "held_out" / "held_out.parquet"
-        return _profile_of(path, self._contract.features)
+        return _profile_of(self._held_out_file, self._contract.features, self._kinds)
+
+    @property
+    def _held_out_file(self) -> Path:
+        return self._files / "held_out" / "held_out.parquet"
 
     @cached_property
     def _answers(self) -> TableProfile:
@@ -196,12 +217,16 @@ class Computation:
 
     @cached_property
     def _importance(self) -> npt.NDArray[np.float64]:
-        import pandas as pd
+        import numpy as np
+        import pyarrow as pa
 
-        table = pd.read_parquet(self._files / "held_out" / "held_out.parquet")
-        sample = table.sample(min(len(table), ROWS), random_state=0)
-        features = sample[list(self._contract.features)].reset_index(drop=True)
-        return attributions(self._predict, features, self._contract)
+        names = list(self._contract.features)
+        sample = RowSample(Span(self._at, self._at), ROWS)
+        for batch in _batches_of(self._held_out_file, names):
+            columns = {name: batch.column(name) for name in names}
+            sample.add(Piece(np.empty(batch.num_rows, "datetime64[us]"), columns))
+        features = pa.concat_tables(sample.tables()).to_pandas()
+        return attributions(self._predict, features[names], self._contract)
 
     @cached_property
     def _predict(self) -> Any:
@@ -213,7 +238,8 @@ class Computation:
         """The sample of the window, of rows with all that the model must have."""
         features = self._contract.features
         needed = [name for name, column in features.items() if not column.nullable]
-        rows = self._sample.rows() if self._sample else []
+        tables = self._sample.tables() if self._sample else []
+        rows = [row for table in tables for row in table.to_pylist()]
         return [
             {name: row.get(name) for name in features}
             for row in rows
@@ -286,16 +312,23 @@ class Computation:
         )  # fmt: skip
 
 
-def _profile_of(path: Path, columns: Mapping[str, Column]) -> TableProfile:
+def _profile_of(
+    path: Path, columns: Mapping[str, Column], kinds: Mapping[str, Kind] | None = None
+) -> TableProfile:
     """The profile of a Parquet file's columns, read in batches."""
+    profile = TableProfile(dict(columns), kinds)
+    for batch in _batches_of(path, list(profile.columns)):
+        profile.add(dict(zip(batch.schema.names, batch.columns)), batch.num_rows)
+    return profile.close()
+
+
+def _batches_of(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Those of the columns that a Parquet file has, in batches."""
     from pyarrow import parquet
 
-    profile = TableProfile(dict(columns))
     file = parquet.ParquetFile(path)
-    names = [name for name in profile.columns if name in file.schema_arrow.names]
-    for batch in file.iter_batches(batch_size=BATCH, columns=names):
-        profile.add({name: batch.column(name) for name in names}, batch.num_rows)
-    return profile.close()
+    there = [name for name in columns if name in file.schema_arrow.names]
+    return file.iter_batches(batch_size=BATCH, columns=there)  # type: ignore[no-any-return]
 
 
 def _said(reference: Span | None, version: ModelVersion) -> str:

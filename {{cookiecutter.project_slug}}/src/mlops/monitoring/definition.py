@@ -219,6 +219,13 @@ class Monitor:
         given = next((data.data_window for data in signal.production if data.data_window), None)
         return given or DataWindow(lookback_window_size=_written(self.trigger.period))
 
+    @property
+    def shortest_window(self) -> DataWindow:
+        """The shortest of the signals' windows; without a signal, the time from run to run."""
+        windows = [self.window(signal) for signal in self.signals.values()]
+        default = DataWindow(lookback_window_size=_written(self.trigger.period))
+        return min(windows, key=lambda window: window.size, default=default)
+
     def reference_window(self, signal: Signal) -> DataWindow | None:
         """The window of production data that a signal compares with; None for held-out rows.
 

@@ -187,9 +187,14 @@ class Categories:
 
         return names, of(self.counts), of(other.counts)
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether there were so many different values that the rare ones are not told apart."""
+        return OTHER in self.counts
+
     def unknown_to(self, other: Categories) -> dict[str, int]:
         """The values that another summary has not seen, and how often each was there."""
-        if OTHER in other.counts:  # it does not know any more which it has seen
+        if other.is_cut:  # it does not know any more which it has seen
             return {}
         return {name: n for name, n in self.counts.items() if name not in other.counts}
 

@@ -11,7 +11,7 @@ from mlops.monitor_settings import MonitoringSettings
 from mlops.monitoring.columns import ColumnProfile, TableProfile
 from mlops.monitoring.definition import AT_LEAST, Signal, is_beyond
 from mlops.monitoring.distances import categorical_distance, numerical_distance, shared_edges
-from mlops.monitoring.distributions import Numbers
+from mlops.monitoring.distributions import MOST_CATEGORIES, Numbers
 from mlops.monitoring.results import Distribution, FeatureResult, MetricResult, Point, state_of
 from mlops.monitoring.significance import holm, of_categories, of_numbers
 from mlops.monitoring.windows import Span
@@ -108,6 +108,10 @@ def _silence(
         return f"{profile.count} values in this window, {settings.minimum_rows} are needed"
     if reference is None or not reference.count:
         return "the reference has no value"
+    if reference.categories.is_cut or profile.categories.is_cut:
+        return (
+            f"it has more than {MOST_CATEGORIES} different values, as an id has; it is not compared"
+        )
     if reference.count < settings.minimum_rows:
         return f"{reference.count} values in the reference, {settings.minimum_rows} are needed"
     return ""
@@ -157,7 +161,8 @@ def _result(
         )  # fmt: skip
     return FeatureResult(
         name=name, kind=before.kind, unit=column.unit, metrics=tuple(metrics),
-        state=state_of(breached=any(m.breached for m in metrics), known=bool(metrics)), note=_peculiar(before, now), history=tuple(points),
+        state=state_of(breached=any(m.breached for m in metrics), known=bool(metrics)),
+        unseen=unseen_in(before, now), note=_peculiar(before, now), history=tuple(points),
         **charts(before, now)._asdict(),
     )  # fmt: skip
 
@@ -176,14 +181,17 @@ def _peculiar(reference: ColumnProfile, production: ColumnProfile) -> str:
 
 
 def new_categories(reference: ColumnProfile, production: ColumnProfile) -> str:
-    """The categories that the reference does not have, for a note; empty where there is none."""
+    """How many categories the reference does not have, for a note; empty where there is none."""
     new = production.categories.unknown_to(reference.categories)
-    if not new or production.kind != "categorical":
+    if not new:
         return ""
-    names = sorted(new, key=lambda value: -new[value])
-    shown = ", ".join(f"`{name[:40]}`" for name in names[:NAMES_SHOWN])
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return f"new: {shown}{more}"
+    return f"{len(new)} categories are new" if len(new) > 1 else "a category is new"
+
+
+def unseen_in(reference: ColumnProfile, production: ColumnProfile) -> tuple[str, ...]:
+    """The most frequent categories that the reference does not have."""
+    new = production.categories.unknown_to(reference.categories)
+    return tuple(sorted(new, key=lambda value: -new[value])[:NAMES_SHOWN])
 
 
 def _edges_of(values: Numbers) -> Array | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mlops.decisions import Check
+from mlops.errors import MlopsError, redact
 from mlops.monitoring.results import HealthPoint, HealthResult, state_of
 from mlops.monitoring.significance import of_rate
 from mlops.monitoring.windows import Span
@@ -18,7 +19,10 @@ def health_of(workspace: Workspace, spans: Sequence[Span]) -> HealthResult:
     """
     settings = workspace.environment.settings.monitoring
     limit = workspace.environment.rollout.p95_ms
-    found = [workspace.requests(span.start, span.end) for span in spans]
+    try:
+        found = [workspace.requests(span.start, span.end) for span in spans]
+    except MlopsError as error:  # the signals have something to say without it
+        return HealthResult(state="unknown", note=redact(str(error)))
     now = found[-1]
     enough = now.count >= settings.minimum_rows
     checks = _checks(now, settings.error_rate, limit, settings.significance) if enough else ()

@@ -13,7 +13,7 @@ from mlops.contract import Column
 from mlops.monitor_settings import MonitoringSettings
 from mlops.monitoring.columns import ColumnProfile, TableProfile
 from mlops.monitoring.definition import Signal
-from mlops.monitoring.drift import History, charts, new_categories
+from mlops.monitoring.drift import History, charts, new_categories, unseen_in
 from mlops.monitoring.results import FeatureResult, MetricResult, Point, state_of
 from mlops.monitoring.significance import holm, of_rate
 
@@ -103,7 +103,7 @@ def _result(
     return FeatureResult(
         name=name, kind=before.kind, unit=column.unit, metrics=tuple(metrics), history=points,
         state=state_of(breached=breached, known=bool(chances)),
-        note=_note(before, now, window.rows, settings),
+        note=_note(before, now, window.rows, settings), unseen=unseen_in(before, now),
         **charts(before, now)._asdict(),
     )  # fmt: skip
 

@@ -78,7 +78,8 @@ class FeatureResult(Result):
     """A column under one signal; the name is empty where a signal is about the whole model.
 
     `history` begins with the oldest window and ends with the present one. `unit` is that of the
-    contract. `importance` is the model's attribution to the feature in the window, and
+    contract. `unseen` are the most frequent categories that the reference does not have: values of
+    production, for the page alone. `importance` is the model's attribution to the feature in the window, and
     `reference_importance` that on the reference data, both as shares of the sum over all features.
     """
 
@@ -92,6 +93,7 @@ class FeatureResult(Result):
     production: Distribution | None = None
     importance: float | None = None
     reference_importance: float | None = None
+    unseen: tuple[str, ...] = ()
     history: tuple[Point, ...] = ()
 
 

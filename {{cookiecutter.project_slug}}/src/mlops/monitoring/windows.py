@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from mlops.contract import Column
 from mlops.monitoring.collected import Piece, Reading, naive
-from mlops.monitoring.columns import TableProfile
+from mlops.monitoring.columns import Kind, TableProfile
 from mlops.monitoring.definition import DataWindow
 
 if TYPE_CHECKING:
@@ -62,12 +62,13 @@ def profile_spans(
     present: Collection[Span],
     columns: dict[str, Column],
     sample: RowSample | None,
+    kinds: Mapping[str, Kind] | None = None,
 ) -> dict[Span, TableProfile]:
     """The profile of what was collected in each window, read once.
 
     `present` are the windows that are judged (see `parts_of`); `sample` gets the rows of its own.
     """
-    profiles = {span: TableProfile(columns) for span in spans}
+    profiles = {span: TableProfile(columns, kinds) for span in spans}
     wanted = {*spans, *([sample.span] if sample else [])}
     if not wanted:
         return profiles
@@ -105,10 +106,10 @@ class RowSample:
         if sum(len(numbers) for numbers, _ in self._pieces) > 4 * self._rows:
             self._drop()
 
-    def rows(self) -> list[dict[str, object]]:
-        """The sample, a mapping of column and value for each row."""
+    def tables(self) -> list[pa.Table]:
+        """The sample, in the pieces in which its rows came."""
         self._drop()
-        return [row for _, table in self._pieces for row in table.to_pylist()]
+        return [table for _, table in self._pieces]
 
     def _drop(self) -> None:
         import numpy as np

@@ -92,6 +92,12 @@ class Endpoint:
     mirror: dict[str, int] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def in_use(self) -> Deployment | None:
+        """The deployment with most of the traffic; None where none has any."""
+        shares = {name: share for name, share in self.traffic.items() if share}
+        return self.deployments[max(shares, key=shares.__getitem__)] if shares else None
+
 
 @dataclass(frozen=True)
 class Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mlops.monitoring.report.columns import severity, since
 from mlops.monitoring.report.markup import Content, Html, html, tag
-from mlops.monitoring.report.words import limit_text, metric_of, sentence
+from mlops.monitoring.report.words import limit_text, metric_of, note_of, sentence
 from mlops.monitoring.results import FeatureResult, MetricResult, SignalResult
 
 
@@ -17,7 +17,7 @@ def breached_metrics(feature: FeatureResult) -> list[MetricResult]:
 def what_happened(signal: SignalResult, feature: FeatureResult) -> str:
     """What the breached metrics mean, each thing said once."""
     said = [sentence(signal, feature, metric) for metric in breached_metrics(feature)]
-    return " ".join(dict.fromkeys(said)) or feature.note
+    return " ".join(dict.fromkeys(said)) or note_of(feature)
 
 
 def measures(feature: FeatureResult) -> Html:

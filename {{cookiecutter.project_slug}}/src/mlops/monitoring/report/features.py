@@ -16,6 +16,7 @@ from mlops.monitoring.report.parts import details, figure, legend, name_of, tabl
 from mlops.monitoring.report.tables import column_numbers, metrics_table
 from mlops.monitoring.report.words import (
     metric_of,
+    note_of,
     says_nothing,
     signal_title,
 )
@@ -141,8 +142,8 @@ def _sentences(findings: Sequence[Finding]) -> Html | None:
             lines.append(html(sign("breached"), title, f": {said} ", measures(feature)))
         elif feature.state == "unknown":
             lines.append(html(sign("unknown"), title, f" {says_nothing(feature.note)}."))
-        elif feature.note:
-            lines.append(html(sign("fine"), title, f": {feature.note}."))
+        elif said := note_of(feature):
+            lines.append(html(sign("fine"), title, f": {said}."))
     return tag("ul", (tag("li", line) for line in lines), class_="says") if lines else None
 
 

@@ -44,7 +44,7 @@ def monitor_page(
     columns = columns_of(result)
     events = events_of(decisions, result)
     detailed = _details(columns, events)
-    state, said = verdict(result)
+    state, said = verdict(result, alarms)
     name = title or result.model
     masthead = html(
         tag("p", f"Monitor of {result.environment}", class_="eyebrow"),

@@ -28,6 +28,7 @@ from mlops.monitoring.report.words import (
     SIGNALS,
     limit_text,
     metric_of,
+    note_of,
     signal_title,
 )
 from mlops.monitoring.results import (
@@ -98,7 +99,7 @@ def quality(result: MonitorResult) -> Section | None:
                 strong = tag("b", value) if metric and metric.breached else value
                 cells.append(html(strong, tag("small", limit)))
             name = name_of(short(feature.name, 80))
-            rows.append((name, badge(feature.state), *cells, feature.note or NOTHING))
+            rows.append((name, badge(feature.state), *cells, note_of(feature) or NOTHING))
         if rows:
             head = ("Column", "State", *(metric_of(name).name for name in names), "Note")
             caption = "Columns in which something was found"

@@ -186,6 +186,12 @@ def rule_text(rule: str) -> str:
     return f"{before}{colon}{METRICS[last].name}" if last in METRICS else rule
 
 
+def note_of(feature: FeatureResult) -> str:
+    """What is peculiar about a column, with the values that the reference does not have."""
+    named = ", ".join(f"`{short(value, 40)}`" for value in feature.unseen)
+    return ": ".join(filter(None, (feature.note, named)))
+
+
 def says_nothing(note: str) -> str:
     """Why a signal or a feature is unknown."""
     return f"says nothing: {note}" if note else "says nothing"

@@ -37,12 +37,17 @@ WHERE = {
 }  # fmt: skip
 
 
-def verdict(result: MonitorResult) -> tuple[State, str]:
-    """The state of the whole, and the sentence that says it."""
+def verdict(result: MonitorResult, alarms: Sequence[Alarm] = ()) -> tuple[State, str]:
+    """The state of the whole, and the sentence that says it.
+
+    An alarm may be open that this result does not show: it was found earlier, or elsewhere.
+    """
     parts = [(signal.state, signal_title(signal)) for signal in result.signals]
     parts += [(result.health.state, "Endpoint health")] if result.health else []
     bad = [title for state, title in parts if state == "breached"]
     silent = [title for state, title in parts if state == "unknown"]
+    if alarms and not bad:
+        return "breached", f"Still open: {listed([alarm.title for alarm in alarms])}"
     if bad:
         return "breached", f"Breached: {listed([_lower(title) for title in bad])}"
     if not parts or len(silent) == len(parts):
@@ -188,7 +193,7 @@ def _problems(problems: Sequence[str]) -> list[Html]:
 
 
 def _alarm(alarm: Alarm) -> Html:
-    follows = "a training starts for it" if alarm.retrain else "no training starts for it"
+    follows = "it asks for a training" if alarm.retrain else "it asks for no training"
     return tag("li", sign("breached"), tag("div", tag("p", tag("b", alarm.title), f": {follows}.")))
 
 

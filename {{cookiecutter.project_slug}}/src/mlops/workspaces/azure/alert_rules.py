@@ -106,8 +106,8 @@ class AlertRules:
 
     def _in_use(self) -> str:
         """The deployment with most of the traffic; empty where none has any."""
-        traffic = self._endpoint.read().traffic if self._endpoint else {}
-        return max(traffic, key=lambda name: traffic[name], default="")
+        serving = self._endpoint.read().in_use if self._endpoint else None
+        return serving.name if serving else ""
 
     def _named(self, kind: str, version: str) -> dict[str, Any]:
         """The resources of Azure Monitor in the group, by their names in small letters.

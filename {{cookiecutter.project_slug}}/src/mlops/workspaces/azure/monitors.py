@@ -67,6 +67,9 @@ class MonitorInAzure:
             InvalidFile: the file, or the environment's thresholds, say something wrong.
             MlopsError: the version has no held-out rows.
         """
+        if not self._environment.settings.alerts:
+            report(f"Azure ML does not watch {self._environment.name}: `monitoring.alerts` is off")
+            return
         monitor = load_monitor(self._project, self._environment)
         if monitor is None:
             report("there is no monitoring/monitor.yml: Azure ML watches nothing")
@@ -132,12 +135,12 @@ class MonitorInAzure:
     @property
     def _serving(self) -> Deployment | None:
         """The deployment with the most traffic, if it collects and the project has a monitor."""
-        endpoint = self._online.read()
-        shares = {name: share for name, share in endpoint.traffic.items() if share}
-        if not shares or load_monitor(self._project, self._environment) is None:
+        if not self._environment.settings.alerts:
             return None
-        name = max(shares, key=shares.__getitem__)
-        return endpoint.deployments[name] if self._collected(name) else None
+        serving = self._online.read().in_use
+        if serving is None or load_monitor(self._project, self._environment) is None:
+            return None
+        return serving if self._collected(serving.name) else None
 
     def _collected(self, deployment: str) -> dict[str, str]:
         """The data assets of what a deployment collects; nothing if it does not collect both."""
