@@ -54,7 +54,7 @@ def check(account: dict[str, Any], *, regression: bool) -> None:
     assert better > 0.05
 
     said = Path(account["alarm_report"]).read_text("utf-8")
-    assert "life_expectancy" in said[: said.index("Features")]
+    assert "life_expectancy" in said[: said.index('id="features"')], "what is wrong comes first"
     ended = Path(account["report"]).read_text("utf-8")
     assert "Nothing is wrong" in ended
     assert "retraining" in ended
