@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[np.float64]
 
 LEAST_DEVIATION = 0.001
+LIMIT_FROM = 10_000  # rows
 EXACT_UP_TO = 1000  # rows of a sample: SciPy's exact test takes time that grows with their product
 
 
@@ -69,7 +70,9 @@ def categorical_distance(metric: str, reference: Categories, production: Categor
 def kolmogorov_smirnov(reference: Numbers, production: Numbers) -> float:
     """The p-value of the two-sample Kolmogorov-Smirnov test, two-sided.
 
-    Exact for small samples; for larger ones by the distribution that `scipy.stats.ks_2samp` takes.
+    Exact for small samples; for larger ones by the distribution that `scipy.stats.ks_2samp` takes, and
+    for very large ones by its limit, which is much faster, and within a five-hundredth of it.
+    Source: Vrbik, "Small-sample corrections to Kolmogorov-Smirnov test statistic", 2018.
     """
     import numpy as np
     from scipy import stats
@@ -80,7 +83,11 @@ def kolmogorov_smirnov(reference: Numbers, production: Numbers) -> float:
             warnings.simplefilter("ignore", RuntimeWarning)
             return float(stats.ks_2samp(*samples).pvalue)
     n, m = reference.count, production.count
-    return float(stats.kstwo.sf(reference.apart(production), round(n * m / (n + m))))
+    apart, rows = reference.apart(production), round(n * m / (n + m))
+    if rows <= LIMIT_FROM:
+        return float(stats.kstwo.sf(apart, rows))
+    root = math.sqrt(rows)
+    return float(stats.kstwobign.sf(apart * root + 1 / (6 * root)))
 
 
 def _of_counts(metric: str, reference: Array, production: Array) -> float:

@@ -75,10 +75,16 @@ class Numbers:
         self.minimum = min(self.minimum, other.minimum)
         self.maximum = max(self.maximum, other.maximum)
         both = np.concatenate([self.values, other.values])
-        self.values, places = np.unique(both, return_inverse=True)
-        weights = np.concatenate([self.weights, other.weights])
-        self.weights = np.bincount(places, weights).astype("float64")
-        self._means = np.bincount(places, np.concatenate([self._means, other._means])) > 0
+        order = both.argsort(kind="stable")  # two sorted parts: it merges them
+        both = both[order]
+        starts = np.flatnonzero(np.append(True, both[1:] != both[:-1]))
+        self.values = both[starts]
+        weights, means = (
+            np.concatenate(parts)[order]
+            for parts in ((self.weights, other.weights), (self._means, other._means))
+        )
+        self.weights = np.add.reduceat(weights, starts)
+        self._means = np.logical_or.reduceat(means, starts)
         self._group()
 
     @property
