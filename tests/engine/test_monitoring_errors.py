@@ -180,6 +180,18 @@ def test_more_nulls_and_other_units_and_new_values_are_found() -> None:
     assert breached(found) == ["f1", "f2", "c3"]
 
 
+def test_what_cannot_be_wrong_does_not_count_as_a_test() -> None:
+    nulls = {"numerical": {"null_value_rate": 0.01, "data_type_error_rate": 0}}
+    signal = Signal(type="data_quality", metric_thresholds=nulls)
+    draw = np.random.default_rng(7)
+    reference, rows = profile(normal(draw, 200), FEATURES), normal(draw, 200)
+    rows["f3"][:9] = np.nan
+    found = quality(FEATURES, reference, [(SPAN, profile(rows, FEATURES))], signal, SETTINGS)
+    chances = {(f.name, metric.name): metric.p_value for f in found for metric in f.metrics}
+    assert chances.pop(("f3", "null_value_rate")) == of_rate(9, 200, 0.01, 0, 200)
+    assert set(chances.values()) == {1.0}
+
+
 def attributions(draw: Rng, rows: int, scales: Any) -> Any:
     return draw.exponential(scales, (rows, len(scales)))
 
@@ -223,3 +235,15 @@ def test_a_model_at_the_floor_raises_no_alarm_and_one_below_does(
         by_thresholds += alone([found])
     assert by_thresholds >= 10
     assert least <= alarms <= most
+
+
+def test_many_classes_are_drawn_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"k{number}" for number in range(40)]
+    label = {"type": "category", "values": names}
+    tally = Tally(contract({"x": {"type": "number"}, "y": label}, target="y"))
+    tally.confusion += np.eye(40) * 8 + 0.1
+    tally.labelled = 480
+    at_once = tally.chance("recall", 0.7)
+    assert 0 < at_once < 1
+    monkeypatch.setattr("mlops.monitoring.performance.CELLS_AT_ONCE", 50_000)
+    assert tally.chance("recall", 0.7) == at_once
