@@ -39,7 +39,7 @@ from scoring import BLOCKS, percentile, requests_of
 
 GOAL = 1.05
 SECONDS_IN_ROUND = 5.0
-SECONDS_OF_SILENCE = 3.0  # all is recorded when nothing came for so long
+SECONDS_OF_SILENCE = 5.0  # all is recorded when nothing came for so long
 Times = dict[int, dict[str, list[list[float]]]]  # milliseconds by rows, server and round
 SINK = """
 import sys

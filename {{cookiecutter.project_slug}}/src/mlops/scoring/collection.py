@@ -1,9 +1,9 @@
 """Records what the online deployment is asked and what it answers, with Azure's data collector.
 
-A request hands over its rows and goes on. A second later a thread makes one record of them and of all
-that was asked since, and gives it to the collector. To make a record and post it takes about as long
-as to answer a request, and Python does one thing at a time: one for each request would double their
-latency.
+A request hands over its rows and goes on. Two seconds later a thread makes one record of them and of
+all that was asked since, and gives it to the collector. To make a record and post it takes about as
+long as to answer a request, and Python does one thing at a time: one for each request would double
+their latency.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mlops.events import INPUTS, OUTPUTS, rows_in_a_record
 if TYPE_CHECKING:
     import pandas as pd
 
-SECONDS_BETWEEN_RECORDS = 1.0
+SECONDS_BETWEEN_RECORDS = 2.0
 SECONDS_TO_FLUSH = 5.0
 MOST_RECORDS_HERE = 30  # that wait to be made: tens of MB
 MOST_RECORDS_THERE = 20  # that wait in Azure's collector, which would take 1500 of any size
