@@ -80,15 +80,16 @@ def in_a_folder(project: Project) -> None:
     ("old", "new", "said"),
     [
         ("type: uri_file", "type: uri_fil", "`assets.training.type`: Input should be 'uri_file'"),
-        ("    default:", "    defalt:", "is not a setting; did you mean `default`?"),
-        ("datastore: training,", "datastore: tra-ining,", "`assets.training.environments.dev.datastore`"),
+        ("    default: {datastore: production, path: training.parquet}",
+            "    defalt: {datastore: production, path: training.parquet}", "is not a setting; did you mean `default`?"),
+        ("{datastore: training, path: training", "{datastore: tra-ining, path: training", "`assets.training.environments.dev.datastore`"),
         ("training, path: training.parquet", "training", "environments.dev.path` is missing"),
         ("training, path: training.parquet", "training, path: /a", "write a path in the container"),
         ("training, path: training.parquet", "training, path: a/../b", "write a path in the container"),
         ("training, path: training.parquet", "training, path: a//b", "write a path in the container"),
         ("training, path: training.parquet", "training, path: a/", "write a path in the container"),
         ("training, path: training.parquet", r"training, path: a\b", "write a path in the container"),
-        ("      dev: {", "      dve: {", "there is no environment `dve`; did you mean `dev`?"),
+        ("      dev: {datastore: training, path: t", "      dve: {datastore: training, path: t", "there is no environment `dve`; did you mean `dev`?"),
         ("  training:\n", "  tra ining:\n", "should match pattern"),
     ],
 )  # fmt: skip
@@ -118,7 +119,11 @@ def test_a_project_without_the_file_works_as_before(project: Project, dev: Works
 
 
 def test_dev_may_not_read_what_production_reads(project: Project) -> None:
-    line = edit(project.sources, "dev: {datastore: training", "dev: {datastore: production")
+    line = edit(
+        project.sources,
+        "dev: {datastore: training, path: t",
+        "dev: {datastore: production, path: t",
+    )
     # Each has a workspace of its own, and so a container of its own.
     assert check_project(project, with_azure=False) == []
     for name in project.environments:

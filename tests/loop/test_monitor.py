@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 
 from .conftest import Loop
 
@@ -23,8 +24,9 @@ def ask(loop: Loop, folder: Path, table: pd.DataFrame, day: int) -> None:
 
 def monitor(loop: Loop, day: int, status: int) -> dict[str, Any]:
     """What the monitor says in the evening of a day."""
-    at = f"2026-03-{day:02}T22:00:00Z"
-    found: dict[str, Any] = loop.json("monitor", "--env", "prod", "--at", at, status=status)
+    evening = f"2026-03-{day:02}T22:00:00Z"
+    done = loop.run("monitor", "--env", "prod", "--json", status=status, MLOPS_TIME=evening)
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
@@ -63,7 +65,7 @@ def test_from_requests_to_an_alarm_and_a_page(released: Loop, tmp_path: Path) ->
 
     page = released.root / ".mlops" / "monitoring" / "prod" / "report.html"
     assert "mean_radius" in page.read_text("utf-8")
-    assert json.loads(page.with_name("result.json").read_text("utf-8")) == after["monitor"]
+    assert json.loads(page.with_suffix(".json").read_text("utf-8")) == after["monitor"]
 
 
 def test_an_empty_window_ends_no_alarm(released: Loop, tmp_path: Path) -> None:
@@ -73,7 +75,22 @@ def test_an_empty_window_ends_no_alarm(released: Loop, tmp_path: Path) -> None:
     keys = [alarm["key"] for alarm in monitor(released, 4, status=3)["alarms"]]
     assert keys == [alarm["key"] for alarm in monitor(released, 25, status=3)["alarms"]]
 
+    then = released.json("monitor", "--env", "prod", "--at", "2026-03-02T22:00:00Z")
+    assert then["alarms"] == [], "on that day, nothing had happened yet"
 
-def test_a_time_that_is_none_is_a_mistake(released: Loop) -> None:
-    done = released.run("monitor", "--at", "yesterday", status=2)
-    assert "--at is 'yesterday'; write a time in ISO 8601" in done.stderr
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--at", "yesterday"], "--at is 'yesterday'; write a time in ISO 8601"),
+        (["--at", ""], "--at is ''; write a time in ISO 8601"),
+        (["--at", "2999-01-01"], "--at is 2999-01-01, which is to come"),
+        (["--report", "docs"], "--report docs is a folder; name a file in it"),
+    ],
+)
+def test_a_mistake_is_named_before_any_work(
+    released: Loop, arguments: list[str], said: str
+) -> None:
+    done = released.run("monitor", *arguments, status=2)
+    assert said in done.stderr
+    assert "reading" not in done.stderr

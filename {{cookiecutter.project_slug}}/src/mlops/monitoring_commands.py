@@ -44,12 +44,19 @@ def monitor(
 
     with session(json) as s:
         name = env or s.project.environments[-1]
+        time = clock.parse(at, "--at") if at is not None else None
+        if time and time > clock.now():
+            raise UsageError(f"--at is {at}, which is to come; write a time of the past")
+        folder = s.project.state / "monitoring" / name
+        page = page or folder / (f"report-{time:%Y%m%dT%H%M%S}.html" if time else "report.html")
+        if page.is_dir():
+            raise UsageError(f"--report {page} is a folder; name a file in it, such as report.html")
         workspace = s.workspace(name)
         found = act.monitor(
             s.project,
             workspace,
-            ask=ask and at is None,  # what was then is not asked now, nor kept as if it were now
-            at=clock.parse(at, "--at") if at else None,
+            ask=ask and time is None,  # what was then is not asked now, nor kept as if it were now
+            at=time,
             report=s.console.progress,
         )
         publish(
@@ -62,15 +69,18 @@ def monitor(
         s.console.result(found.record())
         say_monitoring(s.console, found)
         if found.result:
-            folder = s.project.state / "monitoring" / name
-            page = page or folder / "report.html"
-            write_text(page, monitor_page(found.result, workspace.decisions(), alarms=found.alarms))
-            write_json(folder / "result.json", found.result.model_dump(mode="json"))
+            until = found.result.made.isoformat(timespec="seconds")
+            told = [decision for decision in workspace.decisions() if decision.time <= until]
+            write_text(page, monitor_page(found.result, told, alarms=found.alarms))
+            write_json(page.with_suffix(".json"), found.result.model_dump(mode="json"))
             s.console.say(f"report: {relative(page)}")
         if found.alarms:
             titles = ", ".join(alarm.title for alarm in found.alarms)
+            if any(alarm.retrain for alarm in found.alarms):
+                s.console.say(f"next: look at the report, then mlops retrain --env {name}")
             raise Refused(
-                f"{len(found.alarms)} alarm(s): {titles}; docs/runbook.md says what to look at"
+                f'{len(found.alarms)} alarm(s): {titles}; docs/runbook.md, "An alarm", says what '
+                "to look at"
             )
         s.console.say("no alarm")
 
@@ -87,6 +97,8 @@ def say_monitoring(console: Console, found: Monitoring) -> None:
         for signal in found.result.signals:
             if signal.state == "unknown":
                 console.say(f"{signal.name} says nothing: {signal.note}")
+            elif signal.note:
+                console.say(f"{signal.name}: {signal.note}")
         for problem in found.result.problems:
             console.say(f"note: {problem}")
     elif not found.results:

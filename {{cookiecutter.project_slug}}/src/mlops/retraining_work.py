@@ -207,7 +207,9 @@ class _Work:
         return found[-1] if found else None
 
     def _last_time(self) -> datetime | None:
-        return clock.parse(self.done[-1].time, "the time of a decision") if self.done else None
+        """When the last one trained; one that came to nothing new leaves the next one free."""
+        times = [d.time for d in self.done if d.facts["outcome"]["result"] != "nothing new"]
+        return clock.parse(times[-1], "the time of a decision") if times else None
 
     def _train(self) -> Training:
         """Train in the first environment, on the rows of the window if there is one."""

@@ -88,7 +88,8 @@ def monitor(
     at = at or clock.now()
     version, has_traffic = version_in_use(workspace)
     if version is None:
-        report(f"{workspace.environment.name} has no version in use: there is nothing to monitor")
+        name = workspace.environment.name
+        report(f"{name} has no version in use: train and release one, and it is monitored")
         return Monitoring(None, None, (), ())
     definition = load_monitor(project, workspace.environment)
     result = None
@@ -105,7 +106,7 @@ def monitor(
     if ask:
         for decision in found:
             workspace.keep(decision)
-    newest = {str(d.facts[SIGNAL]): d for d in (*_kept(workspace, version, definition), *found)}
+    newest = {str(d.facts[SIGNAL]): d for d in (*_kept(workspace, version, definition, at), *found)}
     results = tuple(newest[signal] for signal in sorted(newest))
     alarms = tuple(
         alarm_of(workspace.environment, version, each)
@@ -221,9 +222,9 @@ def _decisions(
 
 
 def _kept(
-    workspace: Workspace, version: ModelVersion, definition: Monitor | None
+    workspace: Workspace, version: ModelVersion, definition: Monitor | None, at: datetime.datetime
 ) -> Iterator[Decision]:
-    """What was kept about the version, of signals that there still are.
+    """What was kept about the version until a time, of signals that there still are.
 
     Whether the endpoint answered counts for its moment only.
     """
@@ -232,7 +233,8 @@ def _kept(
         signal = decision.facts.get(SIGNAL)
         if not isinstance(signal, str) or signal == ENDPOINT or decision.version != version.number:
             continue
-        if known is None or signal in known:
+        earlier = clock.parse(decision.time, "the time of a decision") <= at
+        if earlier and (known is None or signal in known):
             yield decision
 
 

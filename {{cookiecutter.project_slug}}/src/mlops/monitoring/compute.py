@@ -65,6 +65,7 @@ class Computation:
         self._contract: Contract = contract_of(workspace, version)
         self._files = workspace.files(version)
         self._readings: list[Reading] = []
+        self._answers_seen: dict[str, int] = {}
         self._kinds = {
             name: kind
             for signal in monitor.signals.values()
@@ -171,6 +172,7 @@ class Computation:
         for piece in reading.between(spans[0].start, spans[-1].end):
             for span, part in parts_of(piece, spans, spans[-1:]):
                 tallies[span].add(part, labels)
+        self._answers_seen[name] = tallies[spans[-1]].answers
         found = performance(
             contract, list(tallies.items()), labels, signal, self._settings, self._version.metrics
         )
@@ -308,7 +310,8 @@ class Computation:
             alert=signal.alert_enabled, start=span.start, end=span.end,
             reference=_said(reference, self._version),
             reference_rows=profiles[reference].rows if reference in profiles else held_out,
-            production_rows=profiles[span].rows if span in profiles else 0, features=features,
+            production_rows=self._answers_seen.get(name, profiles[span].rows if span in profiles else 0),
+            features=features,
         )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ def health_of(workspace: Workspace, spans: Sequence[Span]) -> HealthResult:
     checks = _checks(now, settings.error_rate, limit, settings.significance) if enough else ()
     return HealthResult(
         state=state_of(breached=not all(check.passed for check in checks), known=enough),
-        note="" if enough else f"{now.count} requests in this window, {settings.minimum_rows} needed",
+        note="" if enough else f"requests in this window: {now.count}, of {settings.minimum_rows} needed",
         requests=now.count, refused=now.refused, errors=now.errors,
         error_rate=now.errors / now.count if now.count else None,
         p50=now.p50, p95=now.p95, p99=now.p99,

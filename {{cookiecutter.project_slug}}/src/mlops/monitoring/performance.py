@@ -108,6 +108,7 @@ class Tally:
 
         classes = len(contract.classes)
         self.answers = 0
+        self.nameless = 0
         self.labelled = 0
         self.confusion = np.zeros((classes, classes))
         self.errors = np.zeros(4)  # sums of |e|, e^2, e^2, e^4
@@ -122,6 +123,7 @@ class Tally:
         given = piece.columns.get(PREDICTION)
         if ids is None or given is None:
             return
+        self.nameless += ids.null_count
         truth, answers = labels.of(ids), codes_of(given, self._contract)
         both = ~(np.isnan(truth) | np.isnan(answers))
         truth, answers = truth[both], answers[both]
@@ -311,6 +313,8 @@ def _note(contract: Contract, tally: Tally, labels: Labels, settings: Monitoring
         have += "; no label has come yet"
     elif not tally.labelled:
         have += f"; requests must carry the id `{contract.id}` for them to be joined"
+    if 0 < tally.nameless < tally.answers:
+        have += f"; {tally.nameless} requests carried no `{contract.id}`, and never can be joined"
     if labels.twice:
         have += f"; {labels.twice} labels came again, and the last one counts"
     if labels.wrong:

@@ -39,7 +39,8 @@ def events_of(decisions: Sequence[Decision], result: MonitorResult) -> list[Even
 def done_section(decisions: Sequence[Decision]) -> Section:
     """Trainings, gates, promotions, rollouts and rollbacks, each with its reasons."""
     told = [decision for decision in decisions if decision.kind != "monitor"]
-    told = sorted(told, key=lambda decision: decision.time, reverse=True)
+    # Of one second, the one that was kept last comes first, too.
+    told = sorted(told, key=lambda decision: decision.time)[::-1]
     if not told:
         nothing = tag("p", "No training, promotion, rollout or rollback has been recorded.")
         return Section("done", "What was done about it", nothing)
