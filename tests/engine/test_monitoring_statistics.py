@@ -267,6 +267,15 @@ def test_a_summary_of_many_numbers_is_small_and_nearly_right(stream: str, merged
     assert numbers.outside(ordered[0], ordered[-1]) == 0
 
 
+def test_a_few_numbers_after_many_leave_the_summary_as_right_as_it_was() -> None:
+    values = np.random.default_rng(0).normal(size=100_000)
+    numbers = summary(values[:-80], 10, points=100)
+    numbers.add(values[-80:])
+    places, ordered = np.quantile(values, np.linspace(0, 1, 500)), np.sort(values)
+    truth = np.searchsorted(ordered, places, "right") / len(values)
+    assert np.abs(numbers.below(places) - truth).max() <= 0.1 * math.pi / 2 / 100
+
+
 def test_of_very_many_categories_the_rare_ones_become_one() -> None:
     categories = counted(often=10**6)
     for first in range(0, 100_000, 1000):
