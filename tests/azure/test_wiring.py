@@ -119,7 +119,9 @@ def test_a_scope_that_people_are_not_asked_for_is_passed_over(
     file.write_text(file.read_text().replace('ml_engineers: ""', f'ml_engineers: "{group}"'))
     table = project.root / "infrastructure" / "roles.yml"
     rows = table.read_text()
-    row = rows[rows.index("  - scope: workspace_before") : rows.index("# The workflow that monitors")]
+    row = rows[
+        rows.index("  - scope: workspace_before") : rows.index("# The workflow that monitors")
+    ]
     table.write_text(rows.replace("ml_engineers:\n", f"ml_engineers:\n{row.rstrip()}\n"))
     needs = [need.name for need in project.workspace("prod").requirements()]
     assert "AzureML Data Scientist on workspace for ml_engineers" in needs
