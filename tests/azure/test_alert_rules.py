@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops.workspaces import Endpoint
+from mlops import workspaces
 from mlops.workspaces.azure.alert_rules import (
     ABOUT_THE_DEPLOYMENT,
     ABOUT_THE_ENDPOINT,
@@ -81,9 +81,10 @@ class Served:
         self.name = self.workspace.environment.endpoint("online")
         self.traffic: dict[str, int] = {}
 
-    def read(self) -> Endpoint:
+    def read(self) -> workspaces.Endpoint:
         """The endpoint as it is now."""
-        return Endpoint(self.name, traffic=self.traffic)
+        deployments = {name: workspaces.Deployment(name, 1, "now") for name in self.traffic}
+        return workspaces.Endpoint(self.name, deployments, self.traffic)
 
     def rules(self) -> AlertRules:
         """The alert rules about it."""

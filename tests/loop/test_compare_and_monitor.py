@@ -75,7 +75,9 @@ def test_an_alarm_goes_from_a_monitors_result_to_the_next_stage(
         output.write_text("", "utf-8")
         released.run("monitor", status=status, GITHUB_OUTPUT=str(output))
         pairs = [line.partition("=") for line in output.read_text("utf-8").splitlines()]
-        return {name: json.loads(text) for name, _, text in pairs}
+        said = {name: json.loads(text) for name, _, text in pairs}
+        # Nobody has asked the model yet: of what is silent, tickets would stay as they are.
+        return said | {"alarms": [alarm for alarm in said["alarms"] if not alarm["silent"]]}
 
     def keep(state: str) -> None:
         subprocess.run(
