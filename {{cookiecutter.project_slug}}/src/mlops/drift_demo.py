@@ -49,8 +49,8 @@ HOUR = datetime.timedelta(hours=1)
 class Plan(Settings):
     """`monitoring/demo/plan.yml`: the question, the time, and what counts in this demo.
 
-    `settings` take the place of those of every environment, `thresholds` of those of the monitor.
-    Each window begins where the one before ends.
+    `settings` take the place of those of every environment. Each window begins where the one before
+    ends.
     """
 
     question: str
